@@ -1,0 +1,98 @@
+/*
+ * The caches this agent serves, as the control plane last defined them.
+ *
+ *   link (or the disk copy at start) --replace--> [ table ] --find--> requests
+ *
+ * A definition is immutable and refcounted; a change makes a new one, so a
+ * request keeps the definition it began with. Any thread.
+ */
+#ifndef PS_AGENT_CONFIG_CONFIG_H
+#define PS_AGENT_CONFIG_CONFIG_H
+
+#include "common/base.h"
+#include "common/err.h"
+
+/* X(name, text, knex_alias, default port) */
+#define PS_PROVIDER_TABLE(X)      \
+    X(POSTGRES, "postgres", 5432) \
+    X(MYSQL, "mysql", 3306)       \
+    X(MARIADB, "mariadb", 3306)   \
+    X(MSSQL, "mssql", 1433)
+
+enum ps_provider {
+#define X(name, text, port) PS_PROVIDER_##name,
+    PS_PROVIDER_TABLE(X)
+#undef X
+    PS_PROVIDER_COUNT
+};
+const char *ps_provider_text(enum ps_provider provider);
+/* false when text is none of them. */
+bool ps_provider_parse(struct ps_str text, enum ps_provider *provider);
+uint16_t ps_provider_port(enum ps_provider provider);
+
+enum ps_tls_mode {
+    PS_TLS_AUTO, /* verify-full for public names, else prefer */
+    PS_TLS_DISABLE,
+    PS_TLS_PREFER,
+    PS_TLS_REQUIRE,
+    PS_TLS_VERIFY_CA,
+    PS_TLS_VERIFY_FULL
+};
+
+struct ps_cache_conf {
+    unsigned magic;
+    _Atomic unsigned refs;
+    char id[37]; /* UUID, lower case */
+    char *name;
+    char *host;
+    uint16_t port;
+    enum ps_provider provider;
+    bool enabled;
+    bool caching_enabled;
+    bool auto_cached;
+    bool write_ack_global;
+    enum ps_tls_mode tls_mode;
+    char *tls_ca_pem; /* NULL: the system's bundle */
+    uint64_t ttl_min_ms, ttl_max_ms;
+    uint32_t pool_max, pool_queue_max;
+    uint64_t pool_queue_timeout_ms, pool_idle_timeout_ms;
+    uint64_t connect_timeout_ms, query_timeout_ms;
+    uint64_t max_entry_bytes;
+    uint64_t revision;
+};
+
+/* A new definition with defaults and refs 1; id, name and host are copied.
+ * NULL without memory. The caller may still change members until it is
+ * given away. */
+struct ps_cache_conf *ps_cache_conf_new(const char *id, const char *name,
+                                        const char *host);
+struct ps_cache_conf *ps_cache_conf_ref(struct ps_cache_conf *conf);
+void ps_cache_conf_unref(struct ps_cache_conf **conf);
+/* Would a connection opened under `a` do under `b`? (same origin address,
+ * provider and TLS settings) */
+bool ps_cache_conf_same_origin(const struct ps_cache_conf *a,
+                               const struct ps_cache_conf *b);
+
+/*
+ * conf->tls_mode with AUTO resolved by the host: PREFER for loopback, private
+ * and link-local addresses, "localhost", names of one label and names under
+ * .local, .internal, .lan and .localhost; VERIFY_FULL for everything else.
+ */
+enum ps_tls_mode ps_cache_conf_tls_mode(const struct ps_cache_conf *conf);
+
+struct ps_config;
+
+struct ps_config *ps_config_new(void);
+void ps_config_free(struct ps_config **config);
+/* A reference, or NULL. id is compared in lower case. */
+struct ps_cache_conf *ps_config_find(struct ps_config *config,
+                                     struct ps_str id);
+/* Takes over the references in confs (not the array). */
+PS_MUST_USE enum ps_rc ps_config_replace(struct ps_config *config,
+                                         uint64_t version,
+                                         struct ps_cache_conf **confs,
+                                         size_t count);
+uint64_t ps_config_version(struct ps_config *config);
+size_t ps_config_count(struct ps_config *config);
+
+#endif
