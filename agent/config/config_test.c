@@ -1,11 +1,13 @@
 /* Definitions are found by id whatever its case, replaced all at once, and
  * live as long as somebody holds them. */
-#include "agent/config/config.h"
-
+/* clang-format off: cmocka.h needs the others first */
 #include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+/* clang-format on */
+
+#include "agent/config/config.h"
 
 #define ID_A "0b0e5f2a-0000-4000-8000-00000000000a"
 #define ID_B "0b0e5f2a-0000-4000-8000-00000000000b"
