@@ -1,10 +1,12 @@
 /* Definitions are found by id whatever its case, replaced all at once, and
  * live as long as somebody holds them. */
-/* clang-format off: cmocka.h needs the others first */
-#include <cmocka.h>
-#include <setjmp.h>
+/* clang-format off */
 #include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <cmocka.h> /* needs the ones above */
 /* clang-format on */
 
 #include "agent/config/config.h"
