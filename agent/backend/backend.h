@@ -1,0 +1,109 @@
+/*
+ * Connections to origins, whatever their provider: open, execute, reset,
+ * cancel, close. Drivers (pg; later mysql, tds; fake for tests) implement
+ * backend_private.h; callers see only this.
+ *
+ * A connection belongs to one loop; everything is called on its thread and
+ * callbacks come there, never from inside the call that caused them. One
+ * operation at a time. Every accepted operation ends in exactly one call of
+ * its callback, by its own deadline at the latest.
+ */
+#ifndef PS_AGENT_BACKEND_BACKEND_H
+#define PS_AGENT_BACKEND_BACKEND_H
+
+#include "agent/config/config.h"
+#include "agent/result/result.h"
+#include "common/err.h"
+#include "common/io/loop.h"
+#include "common/io/resolver.h"
+
+struct ps_conn;
+struct ps_driver; /* static vtable of one kind of origin */
+
+/* The driver for a provider, NULL when this build has none. */
+const struct ps_driver *ps_driver_find(enum ps_provider provider);
+
+struct ps_login {
+    struct ps_str user, password, database;
+};
+
+enum ps_param_kind {
+    PS_PARAM_NULL,
+    PS_PARAM_BOOL,   /* text "true" or "false" */
+    PS_PARAM_NUMBER, /* text as in the request's JSON */
+    PS_PARAM_TEXT,
+    PS_PARAM_ARRAY /* items; text is empty */
+};
+struct ps_param {
+    enum ps_param_kind kind;
+    struct ps_str text; /* UTF-8 without NUL bytes */
+    const struct ps_param *items;
+    size_t n_items;
+};
+
+struct ps_statement {
+    struct ps_str sql; /* valid UTF-8 without NUL, in the driver's own
+                          placeholder syntax ($1, ?, @p1) */
+    const struct ps_param *params;
+    size_t n_params;
+    uint64_t timeout_ms; /* then it is cancelled: PS_QUERY_TIMEOUT */
+    bool may_write;      /* a lost connection is PS_OUTCOME_UNKNOWN */
+};
+
+/* State of the session after an operation, as the server reports it. */
+enum ps_conn_state {
+    PS_CONN_IDLE,        /* usable, no transaction open */
+    PS_CONN_TRANSACTION, /* in a transaction (or a failed one) */
+    PS_CONN_BROKEN       /* not usable any more */
+};
+
+struct ps_outcome {
+    enum ps_rc rc;
+    struct ps_err err; /* set when rc != PS_OK */
+    enum ps_conn_state state;
+    char command[64];   /* "SELECT", "INSERT": first words of the tag */
+    uint64_t rows;      /* returned or affected */
+    uint64_t origin_us; /* from sent to complete */
+    /* The statement certainly did not run (refused before it was sent). */
+    bool not_sent;
+};
+
+struct ps_conn_open {
+    struct ps_loop *loop;
+    struct ps_resolver *resolver;
+    struct ps_cache_conf *conf; /* address, TLS, time-out; ref is taken */
+    struct ps_login login;      /* copied; password wiped once used */
+    const char *application_name;
+    /* rc PS_OK: the session is canonical and idle. Otherwise conn is dead
+     * and must still be closed with ps_conn_close. */
+    void (*fn)(void *arg, struct ps_conn *conn, enum ps_rc rc,
+               const struct ps_err *err);
+    void *arg;
+};
+/* Resolves, connects, TLS, logs in, sets the canonical session. NULL only
+ * without memory. */
+struct ps_conn *ps_conn_open(const struct ps_driver *driver,
+                             const struct ps_conn_open *open);
+
+/* statement and what it points to must stay valid until fn. sink may be
+ * NULL (rows are dropped). */
+void ps_conn_execute(struct ps_conn *conn, const struct ps_statement *statement,
+                     struct ps_sink *sink,
+                     void (*fn)(void *arg, const struct ps_outcome *outcome),
+                     void *arg);
+/* Asks the origin to stop what runs; the execute's callback still comes. */
+void ps_conn_cancel(struct ps_conn *conn);
+/* Everything a statement may have left behind is undone (rollback, settings,
+ * role, temporary tables, locks, LISTEN, prepared statements) and the
+ * session is canonical again, or rc != PS_OK: close it. */
+void ps_conn_reset(struct ps_conn *conn, uint64_t timeout_ms,
+                   void (*fn)(void *arg, enum ps_rc rc), void *arg);
+/* Idle only: is the peer still there (no round trip)? */
+bool ps_conn_alive(struct ps_conn *conn);
+/* An idle connection whose peer goes away calls fn once (the pool closes
+ * it). NULL: nobody listens. */
+void ps_conn_on_lost(struct ps_conn *conn, void (*fn)(void *arg), void *arg);
+/* Closes at once; an operation under way ends without its callback. */
+void ps_conn_close(struct ps_conn **conn);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * What a driver implements, and what backend.c does for it.
+ *
+ *   caller --ps_conn_execute--> backend.c (phase checks, keeps the callback)
+ *                                  --driver->execute--> driver
+ *   caller <--callback---------- backend.c <--ps_conn_done_execute-- driver
+ *
+ * A driver embeds struct ps_conn as the first member of its connection. It
+ * ends every accepted operation with exactly one ps_conn_done_*, never from
+ * inside the vtable call that began it, and touches the connection no more
+ * after that call: the callback may have closed it.
+ */
+#ifndef PS_AGENT_BACKEND_BACKEND_PRIVATE_H
+#define PS_AGENT_BACKEND_BACKEND_PRIVATE_H
+
+#include "agent/backend/backend.h"
+
+struct ps_driver {
+    const char *name;
+    /* Allocates, calls ps_conn_init, begins. NULL only without memory. */
+    struct ps_conn *(*open)(const struct ps_driver *driver,
+                            const struct ps_conn_open *open);
+    void (*execute)(struct ps_conn *conn, const struct ps_statement *statement,
+                    struct ps_sink *sink);
+    /* Only while executing; may come more than once. */
+    void (*cancel)(struct ps_conn *conn);
+    void (*reset)(struct ps_conn *conn, uint64_t timeout_ms);
+    /* Only while ready. */
+    bool (*alive)(struct ps_conn *conn);
+    /* Releases everything, the connection's own memory too. Any phase. */
+    void (*close)(struct ps_conn *conn);
+};
+
+enum ps_conn_phase {
+    PS_CONN_PHASE_OPENING,
+    PS_CONN_PHASE_READY,
+    PS_CONN_PHASE_EXECUTING,
+    PS_CONN_PHASE_RESETTING,
+    PS_CONN_PHASE_DEAD /* open failed, broken, reset failed: close only */
+};
+
+struct ps_conn {
+    unsigned magic;
+    const struct ps_driver *driver;
+    enum ps_conn_phase phase;
+    void (*open_fn)(void *arg, struct ps_conn *conn, enum ps_rc rc,
+                    const struct ps_err *err);
+    void *open_arg;
+    void (*execute_fn)(void *arg, const struct ps_outcome *outcome);
+    void *execute_arg;
+    void (*reset_fn)(void *arg, enum ps_rc rc);
+    void *reset_arg;
+    void (*lost_fn)(void *arg);
+    void *lost_arg;
+};
+
+void ps_conn_init(struct ps_conn *conn, const struct ps_driver *driver,
+                  const struct ps_conn_open *open);
+/* READY when rc is PS_OK, else DEAD. */
+void ps_conn_done_open(struct ps_conn *conn, enum ps_rc rc,
+                       const struct ps_err *err);
+/* DEAD when outcome->state is PS_CONN_BROKEN, else READY. */
+void ps_conn_done_execute(struct ps_conn *conn,
+                          const struct ps_outcome *outcome);
+void ps_conn_done_reset(struct ps_conn *conn, enum ps_rc rc);
+/* The peer of a READY connection went away: DEAD. */
+void ps_conn_done_lost(struct ps_conn *conn);
+
+extern const struct ps_driver ps_pg_driver;
+
+#endif
