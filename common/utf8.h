@@ -1,0 +1,10 @@
+/* UTF-8 as RFC 3629 defines it: no overlong forms, surrogates, > U+10FFFF. */
+#ifndef PS_COMMON_UTF8_H
+#define PS_COMMON_UTF8_H
+
+#include "common/base.h"
+
+/* Offset of the first byte that is not part of valid UTF-8, or len. */
+size_t ps_utf8_check(struct ps_str text);
+
+#endif
