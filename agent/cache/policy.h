@@ -1,0 +1,70 @@
+/*
+ * Automatic mode: which answers are kept, and for how long (formulas in
+ * README.md).
+ *
+ *   miss --ps_policy_ask--> first execution of an unknown query: no
+ *                           second one, or known template: yes, with a TTL
+ *   refetch of an expired answer --ps_policy_learn--> TTL of the template
+ *                           doubles (same bytes) or halves (changed, and no
+ *                           write was seen); below the minimum: not kept for
+ *                           a while, then tried again
+ *
+ * Bounded tables with a fixed size: what is forgotten is learned again. Any
+ * thread (one mutex, taken on misses only); time is passed in.
+ */
+#ifndef PS_AGENT_CACHE_POLICY_H
+#define PS_AGENT_CACHE_POLICY_H
+
+#include "agent/cache/key.h"
+#include "agent/cache/store.h"
+#include "common/base.h"
+
+struct ps_policy;
+
+/* Rounded up to powers of two; 16 and 40 bytes each. NULL without memory. */
+struct ps_policy *ps_policy_new(size_t max_queries, size_t max_templates);
+void ps_policy_free(struct ps_policy **policy);
+
+struct ps_policy_ask {
+    const struct ps_key *key;
+    uint64_t space_id;    /* ps_space_id: templates are learned per space */
+    uint64_t fingerprint; /* of the template */
+    bool caching_enabled; /* of the cache's definition */
+    bool auto_cached;
+    uint64_t ttl_min_ms, ttl_max_ms;
+    uint64_t now_us;
+};
+enum ps_policy_verdict {
+    PS_POLICY_STORE,
+    PS_POLICY_OFF,        /* caching is off, or only by rules */
+    PS_POLICY_FIRST_SEEN, /* not repeated yet */
+    PS_POLICY_TTL_SHORT   /* changes too often to be kept, for now */
+};
+/*
+ * Once per execution at the origin of a cacheable read (it counts
+ * executions), before it is sent. *ttl_ms is set with PS_POLICY_STORE.
+ */
+PS_MUST_USE enum ps_policy_verdict ps_policy_ask(struct ps_policy *policy,
+                                                 const struct ps_policy_ask *a,
+                                                 uint64_t *ttl_ms);
+/*
+ * When the answer dies: born + ttl, less up to 10 % by the key's hash, so that
+ * answers that were kept together do not expire together.
+ */
+uint64_t ps_policy_expires_us(const struct ps_key *key, uint64_t born_us,
+                              uint64_t ttl_ms);
+/*
+ * An expired answer (PS_ENTRY_EXPIRED when it was looked up) has been fetched
+ * again: body is the new answer. Call before the put. Learns nothing when a
+ * write was seen meanwhile (old is not valid any more).
+ */
+void ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
+                     const struct ps_entry *old, struct ps_str body);
+
+struct ps_policy_stats {
+    uint64_t same, changed; /* refetched answers */
+    uint64_t switched_off;  /* times a template fell below the minimum */
+};
+void ps_policy_stats(struct ps_policy *policy, struct ps_policy_stats *out);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * Answers in memory: a hash index in shards, bounded by bytes, S3-FIFO.
+ *
+ *   key --hash.hi--> shard --hash.lo--> chain of entries --key bytes--> entry
+ *
+ *   shard:  small FIFO (10 %) --hit twice--> main FIFO --not hit--> out
+ *                   \--not hit--> out, remembered in ghost; a key that comes
+ *                                 back while in ghost goes to main
+ *
+ * An entry is immutable, refcounted and one block of memory: header, slots,
+ * key, body. Bytes are counted as the allocator counts them, index and ghost
+ * included. A hit takes the shard's mutex for a few tens of nanoseconds,
+ * compares the key and takes a reference; it allocates and copies nothing.
+ *
+ * The store never decides whether an answer may be served: the caller asks
+ * ps_entry_check with the time and its cache's revision, and the lease.
+ * Any thread; time is passed in (monotonic microseconds).
+ */
+#ifndef PS_AGENT_CACHE_STORE_H
+#define PS_AGENT_CACHE_STORE_H
+
+#include "agent/cache/key.h"
+#include "agent/cache/spaces.h"
+#include "common/base.h"
+
+struct ps_store;
+
+struct ps_store_conf {
+    uint64_t max_bytes; /* of everything; at least 1 MiB */
+    unsigned shards;    /* 0: chosen by max_bytes; a power of two */
+};
+/* NULL without memory. */
+struct ps_store *ps_store_new(const struct ps_store_conf *conf);
+/* Entries that others still hold live on until they let go. */
+void ps_store_free(struct ps_store **store);
+
+/* ---- entries ---- */
+
+struct ps_entry; /* immutable; made from: */
+struct ps_entry_spec {
+    const struct ps_key *key;           /* copied */
+    const struct ps_snapshot *snapshot; /* copied; a reference on its space
+                                           is taken. NULL: never to be put
+                                           into the store (an answer shared
+                                           by coalesced requests only) */
+    struct ps_str body;                 /* copied */
+    uint64_t born_us;                   /* when its query was sent */
+    uint64_t expires_us;                /* ps_policy_expires_us */
+    uint64_t fingerprint;               /* of the template */
+    uint64_t revision; /* of the cache's definition (ps_cache_conf) */
+};
+/* A reference; NULL without memory (or a body above 4 GiB). */
+struct ps_entry *ps_entry_new(const struct ps_entry_spec *spec);
+struct ps_entry *ps_entry_ref(struct ps_entry *entry);
+void ps_entry_unref(struct ps_entry **entry);
+
+struct ps_str ps_entry_body(const struct ps_entry *entry);
+uint64_t ps_entry_born_us(const struct ps_entry *entry);
+uint64_t ps_entry_expires_us(const struct ps_entry *entry);
+uint64_t ps_entry_fingerprint(const struct ps_entry *entry);
+/* What it costs the budget. */
+size_t ps_entry_bytes(const struct ps_entry *entry);
+
+enum ps_entry_state {
+    PS_ENTRY_FRESH,
+    PS_ENTRY_EXPIRED,     /* time to live is over, no write was seen */
+    PS_ENTRY_INVALIDATED, /* a write to a table it depends on has begun */
+    PS_ENTRY_COMMITTING,  /* the same, and that write is still under way */
+    PS_ENTRY_REDEFINED    /* the cache's definition is another one now */
+};
+/* May it be served (lease aside)? Only FRESH may. */
+enum ps_entry_state ps_entry_check(const struct ps_entry *entry,
+                                   uint64_t now_us, uint64_t revision);
+
+/* ---- the store ---- */
+
+/* A reference or NULL. Says nothing about freshness. */
+struct ps_entry *ps_store_find(struct ps_store *store,
+                               const struct ps_key *key);
+
+enum ps_put {
+    PS_PUT_STORED,
+    PS_PUT_INVALID, /* a write began since its query was sent (hazard 1) */
+    PS_PUT_OLDER,   /* a valid answer to a later query is there (hazard 34) */
+    PS_PUT_TOO_BIG, /* for max_entry_bytes or for a shard */
+    PS_PUT_NO_ROOM  /* no memory for the index */
+};
+/*
+ * Takes its own reference when stored. Replaces an entry of the same key. The
+ * snapshot is checked under the shard's lock. max_entry_bytes: of the cache;
+ * counts key, body and overhead.
+ */
+enum ps_put ps_store_put(struct ps_store *store, struct ps_entry *entry,
+                         uint64_t max_entry_bytes, uint64_t now_us);
+/* Gives the memory of a cache's (absent: every cache's) answers back. Makes
+ * nothing invalid: ps_spaces_apply does. */
+void ps_store_drop(struct ps_store *store, struct ps_str cache_id);
+
+struct ps_store_stats {
+    uint64_t bytes, entries, max_bytes; /* bytes include index and ghost */
+    uint64_t stored, replaced, evicted, dropped;
+    uint64_t refused_invalid, refused_older, refused_size;
+};
+void ps_store_stats(struct ps_store *store, struct ps_store_stats *out);
+
+#endif

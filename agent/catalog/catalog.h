@@ -1,0 +1,139 @@
+/*
+ * What the origin's catalogue says about hidden dependencies: what a read of a
+ * name really reads, and what a write to a name really changes (design
+ * section 4, hazards 7, 10, 14, 15, 38).
+ *
+ *   request --ps_catalog_find--> snapshot, or NULL
+ *              NULL: ps_catalog_load, on a pooled connection of the request's
+ *                    own principal; one load at a time per (cache, database)
+ *   analysis + snapshot --ps_catalog_read_set--> tables whose stamps count
+ *                       --ps_catalog_write_set-> struct ps_change
+ *
+ * A snapshot is immutable and refcounted; it stands for one catalog_gen of its
+ * space. After DDL that gen has moved and the snapshot is no longer
+ * found. No catalogue: nothing is kept and a write changes the
+ * whole database.
+ *
+ * Names are resolved without knowing the search_path: a qualified name is
+ * that relation; an unqualified one stands for every relation of that name.
+ * Too many dependencies only invalidate more.
+ *
+ * Threads: snapshots on any; loading on the home loop of the principal.
+ */
+#ifndef PS_AGENT_CATALOG_CATALOG_H
+#define PS_AGENT_CATALOG_CATALOG_H
+
+#include "agent/cache/change.h"
+#include "agent/cache/spaces.h"
+#include "agent/pool/pool.h"
+#include "agent/sql/sql.h"
+#include "common/arena.h"
+#include "common/err.h"
+#include "common/io/loop.h"
+
+/* ---- one database's catalogue ---- */
+
+struct ps_catalog;
+struct ps_catalog *ps_catalog_ref(struct ps_catalog *catalog);
+void ps_catalog_unref(struct ps_catalog **catalog);
+/* For ps_snapshot_take and ps_write_begin. 0 for NULL. */
+uint64_t ps_catalog_gen(const struct ps_catalog *catalog);
+
+/*
+ * What a read depends on. True: cacheable, with these tables (in the arena;
+ * n may be 0: `SELECT 1`). False: not, *reason is a code for
+ * Portside-Reason (static): that of the analysis, "unknown_relation",
+ * "row_security", "foreign_table", ... catalog NULL: "no_catalog".
+ */
+PS_MUST_USE bool ps_catalog_read_set(const struct ps_catalog *catalog,
+                                     const struct ps_sql_analysis *analysis,
+                                     struct ps_arena *arena,
+                                     const struct ps_table_name **tables,
+                                     size_t *n, const char **reason);
+
+/*
+ * What a statement changes; ask for EVERY statement that goes to the origin,
+ * reads included (a view or a function may write). True: it may change
+ * something, *change says what (n_tables 0: the whole database); it needs a
+ * commit window and must not be sent twice. False: it changes nothing
+ * that could be cached. cache_id and database of *change are set to those
+ * given here (borrowed). catalog NULL: the whole database, unless the text
+ * alone proves a pure read.
+ */
+PS_MUST_USE bool ps_catalog_write_set(const struct ps_catalog *catalog,
+                                      const struct ps_sql_analysis *analysis,
+                                      struct ps_str cache_id,
+                                      struct ps_str database,
+                                      struct ps_arena *arena,
+                                      struct ps_change *change);
+
+/* ---- the catalogues of the process ---- */
+
+struct ps_catalogs;
+struct ps_catalogs_conf {
+    struct ps_spaces *spaces;
+    uint64_t refresh_ms; /* older than this: read again; 0: 60000 */
+    uint64_t timeout_ms; /* of a load as a whole; 0: 10000 */
+    size_t max;          /* catalogues kept; 0: 256 */
+};
+struct ps_catalogs *ps_catalogs_new(const struct ps_catalogs_conf *conf);
+/* After ps_catalogs_stop for every loop. */
+void ps_catalogs_free(struct ps_catalogs **catalogs);
+/* Ends what runs on this loop; waiters get PS_SHUTTING_DOWN before it
+ * returns. On the loop's thread (or when it no longer runs), before its pool
+ * is freed. */
+void ps_catalogs_stop(struct ps_catalogs *catalogs, struct ps_loop *loop);
+
+/*
+ * A reference to the current catalogue, or NULL (none yet, or the structure
+ * changed since). *due (may be NULL): it is old, call ps_catalog_refresh once
+ * credentials are at hand. Any thread.
+ */
+struct ps_catalog *ps_catalog_find(struct ps_catalogs *catalogs,
+                                   struct ps_space *space, uint64_t now_us,
+                                   bool *due);
+
+/* Whose connection reads it. Copied; the password is wiped after use. */
+struct ps_catalog_source {
+    struct ps_loop *loop; /* the current one: home of the principal */
+    struct ps_pool *pool; /* of this loop */
+    struct ps_principal *principal;
+    struct ps_cache_conf *conf;
+    struct ps_str password;
+};
+
+/* Embed in the request. */
+struct ps_catalog_wait {
+    /*
+     * Later, exactly once, on source->loop. PS_OK: catalog is current
+     * (borrowed; take a reference). Otherwise NULL and err says why: login
+     * refused, no rights, time-out, ...: go on without a catalogue
+     * (not kept, whole database), or fail where the request would fail
+     * itself.
+     */
+    void (*fn)(struct ps_catalog_wait *wait, struct ps_catalog *catalog,
+               enum ps_rc rc, const struct ps_err *err);
+    /* the module's */
+    struct ps_link link;
+    struct ps_task task;
+    struct ps_timer timer;
+    struct ps_loop *loop;
+    void *opaque;
+};
+/*
+ * Loads it, or joins a load under way. Somebody else's failed login does not
+ * count for this waiter: then its own credentials are tried. A load that
+ * failed for other reasons is not tried again for some seconds: waiters
+ * get that error at once.
+ */
+void ps_catalog_load(struct ps_catalogs *catalogs, struct ps_space *space,
+                     const struct ps_catalog_source *source,
+                     struct ps_catalog_wait *wait);
+/* fn will not run any more (wait's loop). */
+void ps_catalog_cancel(struct ps_catalogs *catalogs,
+                       struct ps_catalog_wait *wait);
+/* Starts a load in the background, unless one is under way or none is due. */
+void ps_catalog_refresh(struct ps_catalogs *catalogs, struct ps_space *space,
+                        const struct ps_catalog_source *source);
+
+#endif
