@@ -1,0 +1,273 @@
+/*
+ * The encoder of the PolyScale format. Once per result set the columns are
+ * turned into slots: names escaped and quoted, duplicates merged, order that
+ * of a JavaScript object. A row is then one pass over the slots, appending
+ * to one buffer; nothing is allocated per row or cell but that buffer's
+ * growth and, for arrays, that of one scratch buffer.
+ *
+ * node-pg makes a row by assigning its values to the keys of an object in
+ * order of the columns. Hence: of equal names the last value wins, at the
+ * place of the first; names that are array indexes ("0", "17") come before
+ * the others in ascending order; `__proto__` is a key like any other.
+ *
+ * One thread at a time: the encoder belongs to the request.
+ */
+#include "agent/result/pg_values.h"
+#include "agent/result/result.h"
+#include "common/check.h"
+
+#include <stdlib.h>
+
+enum {
+    ENCODER_MAGIC = 0x726a736e,
+    NAMES_MAX_BYTES = 16 << 20,
+    /* PS_PROVIDER_POSTGRES; this layer knows of no caches (the test checks
+     * that the numbers agree). */
+    PROVIDER_POSTGRES = 0
+};
+
+struct slot {
+    struct ps_str name; /* while the slots are made: as the column has it */
+    size_t key_at;      /* then: offset of "name": in the names buffer */
+    size_t key_len;
+    size_t first, source; /* columns: of the place, of the value */
+    uint64_t index;       /* the name as array index, or UINT64_MAX */
+    struct ps_pg_type type;
+};
+
+struct ps_rows_json {
+    unsigned magic;
+    struct ps_sink sink;
+    struct ps_buf body;
+    struct ps_buf names;   /* "a":"b":"c": */
+    struct ps_buf scratch; /* elements of arrays */
+    struct slot *slots;
+    size_t n_slots, slots_cap;
+    size_t n_columns;
+    uint64_t count;
+    bool any_set;
+    bool postgres;
+};
+
+static enum ps_rc
+rc_of(const struct ps_buf *buf)
+{
+    enum ps_rc rc = ps_buf_rc(buf);
+    return rc == PS_TOO_BIG ? PS_RESULT_TOO_BIG : rc;
+}
+
+/* ECMA-262 "array index": canonical decimal below 2^32 - 1. */
+static uint64_t
+array_index(struct ps_str name)
+{
+    if (name.len == 0 || name.len > 10 || (name.ptr[0] == '0' && name.len > 1))
+        return UINT64_MAX;
+    uint64_t value = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] < '0' || name.ptr[i] > '9')
+            return UINT64_MAX;
+        value = value * 10 + (uint64_t)(name.ptr[i] - '0');
+    }
+    return value < UINT32_MAX ? value : UINT64_MAX;
+}
+
+static int
+by_name(const void *left, const void *right)
+{
+    const struct slot *a = left, *b = right;
+    size_t n = PS_MIN(a->name.len, b->name.len);
+    int order = n ? memcmp(a->name.ptr, b->name.ptr, n) : 0;
+    if (order != 0)
+        return order;
+    if (a->name.len != b->name.len)
+        return a->name.len < b->name.len ? -1 : 1;
+    return a->first < b->first ? -1 : a->first > b->first;
+}
+
+static int
+by_place(const void *left, const void *right)
+{
+    const struct slot *a = left, *b = right;
+    if (a->index != b->index)
+        return a->index < b->index ? -1 : 1;
+    return a->first < b->first ? -1 : a->first > b->first;
+}
+
+/* Slots sorted by name: equal ones become one. */
+static void
+merge_duplicates(struct ps_rows_json *self)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < self->n_slots; i++) {
+        struct slot *slot = &self->slots[i];
+        if (n > 0 && ps_str_eq(self->slots[n - 1].name, slot->name)) {
+            self->slots[n - 1].source = slot->source;
+            self->slots[n - 1].type = slot->type;
+        } else {
+            self->slots[n++] = *slot;
+        }
+    }
+    self->n_slots = n;
+}
+
+static enum ps_rc
+make_slots(struct ps_rows_json *self, const struct ps_column *columns,
+           size_t count)
+{
+    if (count > self->slots_cap) {
+        struct slot *grown =
+            reallocarray(self->slots, count, sizeof(*self->slots));
+        if (!grown)
+            return PS_NO_MEMORY;
+        self->slots = grown;
+        self->slots_cap = count;
+    }
+    self->n_slots = self->n_columns = count;
+    for (size_t i = 0; i < count; i++) {
+        self->slots[i] = (struct slot){
+            .name = columns[i].name,
+            .first = i,
+            .source = i,
+            .index = array_index(columns[i].name),
+        };
+        if (self->postgres)
+            self->slots[i].type = ps_pg_type_of(columns[i].type);
+    }
+    if (count > 0) {
+        qsort(self->slots, count, sizeof(*self->slots), by_name);
+        merge_duplicates(self);
+        qsort(self->slots, self->n_slots, sizeof(*self->slots), by_place);
+    }
+    return PS_OK;
+}
+
+/* The keys, ready to be copied into every row. */
+static enum ps_rc
+make_keys(struct ps_rows_json *self)
+{
+    ps_buf_clear(&self->names);
+    for (size_t i = 0; i < self->n_slots; i++) {
+        struct slot *slot = &self->slots[i];
+        slot->key_at = self->names.len;
+        if (i > 0)
+            ps_buf_append_char(&self->names, ',');
+        ps_buf_append_json(&self->names, slot->name);
+        ps_buf_append_char(&self->names, ':');
+        slot->key_len = self->names.len - slot->key_at;
+        slot->name = PS_STR_NONE; /* the caller's; gone after this call */
+    }
+    return rc_of(&self->names);
+}
+
+static enum ps_rc
+on_columns(struct ps_sink *sink, const struct ps_column *columns, size_t count)
+{
+    struct ps_rows_json *self =
+        PS_CONTAINER_OF(sink, struct ps_rows_json, sink);
+    PS_CHECK_OBJ(self, ENCODER_MAGIC);
+    ps_buf_clear(&self->body);
+    self->count = 0;
+    self->any_set = true;
+    enum ps_rc rc = make_slots(self, columns, count);
+    if (rc == PS_OK)
+        rc = make_keys(self);
+    ps_buf_append_char(&self->body, '[');
+    return rc == PS_OK ? rc_of(&self->body) : rc;
+}
+
+static enum ps_rc
+on_row(struct ps_sink *sink, const struct ps_cell *cells, size_t count)
+{
+    struct ps_rows_json *self =
+        PS_CONTAINER_OF(sink, struct ps_rows_json, sink);
+    PS_CHECK_OBJ(self, ENCODER_MAGIC);
+    PS_CHECK(self->any_set && count == self->n_columns);
+    struct ps_buf *body = &self->body;
+    if (self->count++ > 0)
+        ps_buf_append_char(body, ',');
+    ps_buf_append_char(body, '{');
+    for (size_t i = 0; i < self->n_slots; i++) {
+        const struct slot *slot = &self->slots[i];
+        const struct ps_cell *cell = &cells[slot->source];
+        ps_buf_append(body, self->names.data + slot->key_at, slot->key_len);
+        if (!cell->ptr) {
+            ps_buf_append(body, "null", 4);
+            continue;
+        }
+        struct ps_str text = {cell->ptr, cell->len};
+        enum ps_rc rc =
+            ps_pg_value_json(body, slot->type, text, &self->scratch);
+        if (rc != PS_OK)
+            return rc == PS_TOO_BIG ? PS_RESULT_TOO_BIG : rc;
+    }
+    ps_buf_append_char(body, '}');
+    return rc_of(body);
+}
+
+struct ps_rows_json *
+ps_rows_json_new(size_t max_bytes)
+{
+    struct ps_rows_json *self = calloc(1, sizeof(*self));
+    if (!self)
+        return NULL;
+    self->magic = ENCODER_MAGIC;
+    self->sink.columns = on_columns;
+    self->sink.row = on_row;
+    self->postgres = true;
+    ps_buf_init(&self->body, max_bytes);
+    ps_buf_init(&self->scratch, max_bytes);
+    ps_buf_init(&self->names, NAMES_MAX_BYTES);
+    return self;
+}
+
+void
+ps_rows_json_free(struct ps_rows_json **encoder)
+{
+    struct ps_rows_json *old = *encoder;
+    *encoder = NULL;
+    if (!old)
+        return;
+    PS_CHECK_OBJ(old, ENCODER_MAGIC);
+    old->magic = 0;
+    ps_buf_done(&old->body);
+    ps_buf_done(&old->names);
+    ps_buf_done(&old->scratch);
+    free(old->slots);
+    free(old);
+}
+
+struct ps_sink *
+ps_rows_json_sink(struct ps_rows_json *encoder)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    return &encoder->sink;
+}
+
+void
+ps_rows_json_set_provider(struct ps_rows_json *encoder, int provider)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    PS_CHECK(!encoder->any_set);
+    encoder->postgres = provider == PROVIDER_POSTGRES;
+}
+
+enum ps_rc
+ps_rows_json_take(struct ps_rows_json *encoder, char **body, size_t *len)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    if (!encoder->any_set)
+        ps_buf_append_char(&encoder->body, '[');
+    ps_buf_append_char(&encoder->body, ']');
+    enum ps_rc rc = rc_of(&encoder->body);
+    if (rc != PS_OK)
+        return rc;
+    *body = ps_buf_take(&encoder->body, len);
+    return PS_OK;
+}
+
+uint64_t
+ps_rows_json_count(const struct ps_rows_json *encoder)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    return encoder->count;
+}
