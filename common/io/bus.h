@@ -48,14 +48,17 @@ struct ps_bus_server_conf {
 PS_MUST_USE enum ps_rc ps_bus_server_start(struct ps_bus_server **server,
                                            const struct ps_bus_server_conf *c,
                                            struct ps_err *err);
-/* Calls not yet replied to are dropped; their handles are dead. */
+/* Calls not yet replied to are dropped; their handles are dead. May be called
+ * within on_call. */
 void ps_bus_server_stop(struct ps_bus_server **server);
 /* The ports really bound. */
 void ps_bus_server_ports(const struct ps_bus_server *server, int *call_port,
                          int *event_port);
-/* Copies body; frees the call. */
+/* Copies body; the handle is dead afterwards. A body above
+ * PS_BUS_MESSAGE_MAX is not sent: the caller runs into its time-out. */
 void ps_bus_reply(struct ps_bus_call *call, struct ps_str body);
-/* To all subscribers; copies body. */
+/* To all subscribers; copies body, never blocks. For each subscriber 8192
+ * events wait at most; those it loses it notices by their numbers. */
 void ps_bus_publish(struct ps_bus_server *server, struct ps_str body);
 
 /* ---- the agent's side ---- */
@@ -67,19 +70,30 @@ struct ps_bus_client_conf {
     const char *call_address;     /* "192.0.2.1:7601" or a name */
     const char *event_address;
     void (*on_event)(void *arg, struct ps_str body);
-    /* The event connection came up or went down: after up, fetch what may
-     * have been missed. */
+    /* The event connection came up or went down; every loss is told, however
+     * short. Events received before a loss may come after the news of it, and
+     * the server may take up a new subscriber a moment after `up`: so fetch
+     * what may have been missed after up, and mind the numbers. */
     void (*on_link)(void *arg, bool up);
     void *arg;
 };
 PS_MUST_USE enum ps_rc ps_bus_client_start(struct ps_bus_client **client,
                                            const struct ps_bus_client_conf *c,
                                            struct ps_err *err);
+/* May be called within a callback, once. */
 void ps_bus_client_stop(struct ps_bus_client **client);
+/* Drops both connections; they are made anew within a second. For when
+ * nothing came for too long: a peer that vanished without a word is otherwise
+ * noticed after many minutes, or never. */
+void ps_bus_client_reconnect(struct ps_bus_client *client);
 /* Sends a call; fn runs exactly once, later, on the loop: with the reply, or
- * PS_FABRIC / PS_REQUEST_TIMEOUT and an empty body. Several calls may be
- * under way; each is sent once (no resend). On ps_bus_client_stop fn runs
- * with PS_SHUTTING_DOWN before it returns. */
+ * with an empty body and
+ *   PS_FABRIC           not connected all the time, or the connection broke
+ *   PS_REQUEST_TIMEOUT  sent, and no reply in time
+ *   PS_TOO_BIG          body above PS_BUS_MESSAGE_MAX; PS_NO_MEMORY
+ *   PS_SHUTTING_DOWN    from within ps_bus_client_stop; no new call then
+ * While not connected a call waits, within its time. Several calls may be
+ * under way; each is sent at most once. body is copied. */
 void ps_bus_call(struct ps_bus_client *client, struct ps_str body,
                  unsigned timeout_ms,
                  void (*fn)(void *arg, enum ps_rc rc, struct ps_str reply),
