@@ -1,0 +1,224 @@
+/*
+ * The control plane's store: caches, regions, agents, tokens, reachability
+ * runs and the version of the configuration, in one SQLite file. The only
+ * user of sqlite3, and the only place where SQL is written.
+ *
+ * One connection, one thread (the control plane's loop); every operation is
+ * short and complete: it has happened and is on disk, or it has not happened
+ * and says why. What goes wrong below SQL (disk full, I/O, corruption) is
+ * PS_DATABASE; a name that is taken or a row in use is PS_CONFLICT.
+ *
+ * Times are wall-clock milliseconds; 0 stands for "not yet".
+ */
+#ifndef PS_CONTROLPLANE_STORE_DB_H
+#define PS_CONTROLPLANE_STORE_DB_H
+
+#include "common/err.h"
+#include "controlplane/store/cache_def.h"
+
+struct ps_db;
+
+enum {
+    PS_DB_HASH_LEN = 32,     /* SHA-256 */
+    PS_DB_RUNS_KEPT = 10,    /* per cache */
+    PS_DB_DEFS_MAX = 6 << 20 /* bytes of all definitions: one message holds
+                                them (PS_BUS_MESSAGE_MAX) */
+};
+
+/* Opens or makes the file, brings its schema up to date. PS_CONFIG when it
+ * was written by a newer version of this software. */
+PS_MUST_USE enum ps_rc ps_db_open(struct ps_db **db, const char *path,
+                                  struct ps_err *err);
+void ps_db_close(struct ps_db **db);
+
+/* ---- caches: each change raises the version of the configuration ---- */
+
+/* Of the configuration as a whole; 0 before the first cache. */
+uint64_t ps_db_config_version(const struct ps_db *db);
+/* created_ms, updated_ms and revision are taken from def as they are. */
+PS_MUST_USE enum ps_rc ps_db_cache_insert(struct ps_db *db,
+                                          const struct ps_cache_def *def,
+                                          struct ps_err *err);
+/* Replaces the row with def->id; PS_CACHE_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_cache_update(struct ps_db *db,
+                                          const struct ps_cache_def *def,
+                                          struct ps_err *err);
+/* Fills def, to be released with ps_def_done(); PS_CACHE_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_cache_get(struct ps_db *db, const char *id,
+                                       struct ps_cache_def *def,
+                                       struct ps_err *err);
+/* Every cache by name; the first fn that fails ends it. def is lent. */
+PS_MUST_USE enum ps_rc
+ps_db_cache_each(struct ps_db *db,
+                 enum ps_rc (*fn)(void *arg, const struct ps_cache_def *def),
+                 void *arg, struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_cache_delete(struct ps_db *db, const char *id,
+                                          struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_cache_count(struct ps_db *db, int64_t *count,
+                                         struct ps_err *err);
+
+/* ---- regions ---- */
+
+struct ps_region {
+    char name[33];
+    char description[PS_DEF_DESCRIPTION_MAX + 1];
+    int64_t created_ms;
+    int64_t agents; /* not revoked; filled by ps_db_region_each */
+};
+PS_MUST_USE enum ps_rc ps_db_region_insert(struct ps_db *db,
+                                           const struct ps_region *region,
+                                           struct ps_err *err);
+PS_MUST_USE enum ps_rc
+ps_db_region_each(struct ps_db *db,
+                  enum ps_rc (*fn)(void *arg, const struct ps_region *region),
+                  void *arg, struct ps_err *err);
+/* PS_NOT_FOUND; PS_CONFLICT while agents are in it. */
+PS_MUST_USE enum ps_rc ps_db_region_delete(struct ps_db *db, const char *name,
+                                           struct ps_err *err);
+
+/* ---- agents ---- */
+
+struct ps_agent {
+    char id[37];
+    char name[65];
+    char region[33];
+    char endpoint[513];
+    char hostname[256];
+    char version[65];
+    unsigned char secret_hash[PS_DB_HASH_LEN];
+    int64_t enrolled_ms, certificate_expires_ms;
+    int64_t last_seen_ms, revoked_ms;
+    /* Said hello and not goodbye: it may be running now. */
+    bool open;
+};
+PS_MUST_USE enum ps_rc
+ps_db_agent_each(struct ps_db *db,
+                 enum ps_rc (*fn)(void *arg, const struct ps_agent *agent),
+                 void *arg, struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_agent_get(struct ps_db *db, const char *id,
+                                       struct ps_agent *agent,
+                                       struct ps_err *err);
+/* Is there an agent of this name that is not revoked? */
+PS_MUST_USE enum ps_rc ps_db_agent_name_taken(struct ps_db *db,
+                                              const char *name, bool *taken,
+                                              struct ps_err *err);
+/* Writes endpoint, hostname, version, last_seen_ms, open and
+ * certificate_expires_ms. */
+PS_MUST_USE enum ps_rc ps_db_agent_update(struct ps_db *db,
+                                          const struct ps_agent *agent,
+                                          struct ps_err *err);
+/* Marks it; harmless when it already is. PS_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_agent_revoke(struct ps_db *db, const char *id,
+                                          int64_t now_ms, struct ps_err *err);
+/* PS_NOT_FOUND; PS_CONFLICT unless it is revoked. */
+PS_MUST_USE enum ps_rc ps_db_agent_delete(struct ps_db *db, const char *id,
+                                          struct ps_err *err);
+
+/* ---- join tokens ---- */
+
+struct ps_join_token {
+    char id[37];
+    char region[33];
+    char name[65];
+    char agent_id[37]; /* "" until used */
+    unsigned char secret_hash[PS_DB_HASH_LEN];
+    int64_t created_ms, expires_ms, used_ms;
+};
+/* Makes the region if it is missing. */
+PS_MUST_USE enum ps_rc ps_db_join_insert(struct ps_db *db,
+                                         const struct ps_join_token *join,
+                                         struct ps_err *err);
+PS_MUST_USE enum ps_rc
+ps_db_join_each(struct ps_db *db,
+                enum ps_rc (*fn)(void *arg, const struct ps_join_token *join),
+                void *arg, struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_join_delete(struct ps_db *db, const char *id,
+                                         struct ps_err *err);
+/* The token with this hash that is unused and not expired; else
+ * PS_UNAUTHORIZED. */
+PS_MUST_USE enum ps_rc
+ps_db_join_find(struct ps_db *db, const unsigned char hash[PS_DB_HASH_LEN],
+                int64_t now_ms, struct ps_join_token *join,
+                struct ps_err *err);
+/* Uses the token up and adds the agent, both or neither. */
+PS_MUST_USE enum ps_rc ps_db_enroll(struct ps_db *db, const char *join_id,
+                                    const struct ps_agent *agent,
+                                    struct ps_err *err);
+
+/* ---- API tokens ---- */
+
+struct ps_api_token {
+    char id[37];
+    char name[65];
+    unsigned char hash[PS_DB_HASH_LEN];
+    int64_t created_ms, last_used_ms;
+};
+PS_MUST_USE enum ps_rc ps_db_token_insert(struct ps_db *db,
+                                          const struct ps_api_token *token,
+                                          struct ps_err *err);
+PS_MUST_USE enum ps_rc
+ps_db_token_each(struct ps_db *db,
+                 enum ps_rc (*fn)(void *arg, const struct ps_api_token *t),
+                 void *arg, struct ps_err *err);
+/* PS_UNAUTHORIZED when none has this hash. */
+PS_MUST_USE enum ps_rc
+ps_db_token_find(struct ps_db *db, const unsigned char hash[PS_DB_HASH_LEN],
+                 struct ps_api_token *token, struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_token_used(struct ps_db *db, const char *id,
+                                        int64_t now_ms, struct ps_err *err);
+/* PS_NOT_FOUND; PS_CONFLICT when it is the last one. */
+PS_MUST_USE enum ps_rc ps_db_token_delete(struct ps_db *db, const char *id,
+                                          struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_token_count(struct ps_db *db, int64_t *count,
+                                         struct ps_err *err);
+
+/* ---- reachability runs ---- */
+
+struct ps_run {
+    char id[37];
+    char cache_id[37];
+    int64_t started_ms, finished_ms;
+};
+struct ps_run_result {
+    char agent_id[37];
+    char agent_name[65];
+    char region[33];
+    bool done, ok;
+    char code[33];
+    char source_address[129];
+    char target_address[129];
+    char server_version[257];
+    char advice[1025];
+    /* A JSON array of stages, as the API shows it; lent, never NULL. */
+    const char *stages;
+};
+/* Adds the run, forgets all but the newest ones of this cache. */
+PS_MUST_USE enum ps_rc ps_db_run_insert(struct ps_db *db,
+                                        const struct ps_run *run,
+                                        struct ps_err *err);
+/* Adds or replaces one agent's result; PS_NOT_FOUND when the run is gone. */
+PS_MUST_USE enum ps_rc ps_db_run_result_put(struct ps_db *db,
+                                            const char *run_id,
+                                            const struct ps_run_result *result,
+                                            struct ps_err *err);
+/* Ends the run; results that are not done get this code and advice. */
+PS_MUST_USE enum ps_rc ps_db_run_finish(struct ps_db *db, const char *run_id,
+                                        int64_t now_ms, const char *code,
+                                        const char *advice,
+                                        struct ps_err *err);
+/* The same for every run that was under way when the last process ended. */
+PS_MUST_USE enum ps_rc ps_db_run_finish_all(struct ps_db *db, int64_t now_ms,
+                                            const char *code,
+                                            const char *advice,
+                                            struct ps_err *err);
+/* run_id NULL: the newest of the cache. PS_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_run_get(struct ps_db *db, const char *cache_id,
+                                     const char *run_id, struct ps_run *run,
+                                     struct ps_err *err);
+PS_MUST_USE enum ps_rc
+ps_db_run_result_each(struct ps_db *db, const char *run_id,
+                      enum ps_rc (*fn)(void *arg,
+                                       const struct ps_run_result *result),
+                      void *arg, struct ps_err *err);
+
+#endif

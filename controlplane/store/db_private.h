@@ -1,0 +1,177 @@
+/*
+ * Inside store/: the connection, its prepared statements, transactions.
+ *
+ * A query is begun, gets its arguments in order, is stepped, and is ended;
+ * the first failure sticks in q->rc and makes the rest do nothing, so that
+ * callers check once at the end:
+ *
+ *   struct query q;
+ *   query_begin(&q, db, STMT_X, err);
+ *   query_text(&q, id);
+ *   while (query_row(&q)) ... column_*() ...
+ *   return query_end(&q);
+ */
+#ifndef PS_CONTROLPLANE_STORE_DB_PRIVATE_H
+#define PS_CONTROLPLANE_STORE_DB_PRIVATE_H
+
+#include "common/check.h"
+#include "controlplane/store/db.h"
+
+#include <sqlite3.h>
+
+enum {
+    PS_DB_MAGIC = 0x70734442
+};
+
+/* X(name, sql); the three statements of caches are made from the field table
+ * and have no text here. */
+#define STMT_TABLE(X)                                                          \
+    X(CACHE_INSERT, NULL)                                                      \
+    X(CACHE_UPDATE, NULL)                                                      \
+    X(CACHE_GET, NULL)                                                         \
+    X(CACHE_EACH, NULL)                                                        \
+    X(CACHE_DELETE, "DELETE FROM caches WHERE id = ?")                         \
+    X(CACHE_COUNT, "SELECT count(*) FROM caches")                              \
+    X(CACHE_BYTES, "SELECT coalesce(sum(length(tls_ca) + length(host) + "      \
+                   "length(name) + 256), 0) FROM caches")                      \
+    X(CONFIG_BUMP, "UPDATE meta SET value = value + 1 "                        \
+                   "WHERE name = 'config_version'")                            \
+    X(CONFIG_GET, "SELECT value FROM meta WHERE name = 'config_version'")      \
+    X(REGION_INSERT, "INSERT INTO regions (name, description, created_ms) "    \
+                     "VALUES (?, ?, ?)")                                       \
+    X(REGION_MAKE, "INSERT INTO regions (name, description, created_ms) "      \
+                   "VALUES (?, '', ?) ON CONFLICT (name) DO NOTHING")          \
+    X(REGION_EACH,                                                             \
+      "SELECT name, description, created_ms, (SELECT count(*) FROM agents "    \
+      "WHERE region = regions.name AND revoked_ms IS NULL) "                   \
+      "FROM regions ORDER BY name")                                            \
+    X(REGION_DELETE, "DELETE FROM regions WHERE name = ?")                     \
+    X(AGENT_INSERT,                                                            \
+      "INSERT INTO agents (id, name, region, endpoint, hostname, version, "    \
+      "secret_hash, enrolled_ms, certificate_expires_ms, open) "               \
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)")                                 \
+    X(AGENT_EACH, "SELECT " AGENT_COLUMNS                                      \
+                  " FROM agents ORDER BY region, name, id")                    \
+    X(AGENT_GET, "SELECT " AGENT_COLUMNS " FROM agents WHERE id = ?")          \
+    X(AGENT_NAMED, "SELECT 1 FROM agents WHERE name = ? "                      \
+                   "AND revoked_ms IS NULL LIMIT 1")                           \
+    X(AGENT_UPDATE,                                                            \
+      "UPDATE agents SET endpoint = ?, hostname = ?, version = ?, "            \
+      "last_seen_ms = ?, open = ?, certificate_expires_ms = ? WHERE id = ?")   \
+    X(AGENT_REVOKE, "UPDATE agents SET revoked_ms = coalesce(revoked_ms, ?), " \
+                    "open = 0 WHERE id = ?")                                   \
+    X(AGENT_DELETE, "DELETE FROM agents WHERE id = ?")                         \
+    X(JOIN_INSERT,                                                             \
+      "INSERT INTO join_tokens (id, region, name, secret_hash, created_ms, "   \
+      "expires_ms) VALUES (?, ?, ?, ?, ?, ?)")                                 \
+    X(JOIN_EACH, "SELECT " JOIN_COLUMNS                                        \
+                 " FROM join_tokens ORDER BY created_ms DESC, rowid DESC")     \
+    X(JOIN_FIND, "SELECT " JOIN_COLUMNS " FROM join_tokens "                   \
+                 "WHERE secret_hash = ? AND used_ms IS NULL "                  \
+                 "AND expires_ms > ?")                                         \
+    X(JOIN_USE, "UPDATE join_tokens SET used_ms = ?, agent_id = ? "            \
+                "WHERE id = ? AND used_ms IS NULL")                            \
+    X(JOIN_DELETE, "DELETE FROM join_tokens WHERE id = ?")                     \
+    X(TOKEN_INSERT, "INSERT INTO tokens (id, name, hash, created_ms) "         \
+                    "VALUES (?, ?, ?, ?)")                                     \
+    X(TOKEN_EACH, "SELECT " TOKEN_COLUMNS                                      \
+                  " FROM tokens ORDER BY created_ms, rowid")                   \
+    X(TOKEN_FIND, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE hash = ?")       \
+    X(TOKEN_USED, "UPDATE tokens SET last_used_ms = ? WHERE id = ?")           \
+    X(TOKEN_DELETE, "DELETE FROM tokens WHERE id = ?")                         \
+    X(TOKEN_COUNT, "SELECT count(*) FROM tokens")                              \
+    X(RUN_INSERT,                                                              \
+      "INSERT INTO runs (id, cache_id, started_ms, finished_ms) "              \
+      "VALUES (?, ?, ?, ?)")                                                   \
+    X(RUN_PRUNE,                                                               \
+      "DELETE FROM runs WHERE cache_id = ?1 AND seq NOT IN (SELECT seq "       \
+      "FROM runs WHERE cache_id = ?1 ORDER BY seq DESC LIMIT ?2)")             \
+    X(RUN_RESULT_PUT,                                                          \
+      "INSERT OR REPLACE INTO run_results (run_id, agent_id, agent_name, "     \
+      "region, done, ok, code, source_address, target_address, "               \
+      "server_version, advice, stages) "                                       \
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                           \
+    X(RUN_FINISH, "UPDATE runs SET finished_ms = ? "                           \
+                  "WHERE id = ? AND finished_ms IS NULL")                      \
+    X(RUN_FINISH_RESULTS, "UPDATE run_results SET done = 1, ok = 0, "          \
+                          "code = ?, advice = ? WHERE run_id = ? "             \
+                          "AND done = 0")                                      \
+    X(RUN_FINISH_ALL, "UPDATE runs SET finished_ms = ? "                       \
+                      "WHERE finished_ms IS NULL")                             \
+    X(RUN_FINISH_ALL_RESULTS, "UPDATE run_results SET done = 1, ok = 0, "      \
+                              "code = ?, advice = ? WHERE done = 0")           \
+    X(RUN_GET, "SELECT id, cache_id, started_ms, finished_ms FROM runs "       \
+               "WHERE cache_id = ? AND id = ?")                                \
+    X(RUN_NEWEST, "SELECT id, cache_id, started_ms, finished_ms FROM runs "    \
+                  "WHERE cache_id = ? ORDER BY seq DESC LIMIT 1")              \
+    X(RUN_RESULT_EACH,                                                         \
+      "SELECT agent_id, agent_name, region, done, ok, code, "                  \
+      "source_address, target_address, server_version, advice, stages "        \
+      "FROM run_results WHERE run_id = ? ORDER BY region, agent_name, "        \
+      "agent_id")
+
+#define AGENT_COLUMNS                                                          \
+    "id, name, region, endpoint, hostname, version, secret_hash, "             \
+    "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open"
+#define JOIN_COLUMNS                                                           \
+    "id, region, name, agent_id, secret_hash, created_ms, expires_ms, used_ms"
+#define TOKEN_COLUMNS "id, name, hash, created_ms, last_used_ms"
+
+enum stmt_id {
+#define X(name, sql) STMT_##name,
+    STMT_TABLE(X)
+#undef X
+    STMT_COUNT
+};
+
+struct ps_db {
+    unsigned magic;
+    sqlite3 *handle;
+    sqlite3_stmt *stmts[STMT_COUNT]; /* prepared at first use */
+    uint64_t config_version;
+};
+
+struct query {
+    struct ps_db *db;
+    sqlite3_stmt *stmt;
+    int argument; /* number of the last one bound */
+    int column;   /* next to be read */
+    enum ps_rc rc;
+    struct ps_err *err;
+};
+
+void query_begin(struct query *q, struct ps_db *db, enum stmt_id id,
+                 struct ps_err *err);
+/* text lives until query_end(). */
+void query_text(struct query *q, const char *text);
+void query_int(struct query *q, int64_t value);
+/* 0 is written as NULL. */
+void query_time(struct query *q, int64_t wall_ms);
+void query_hash(struct query *q, const unsigned char hash[PS_DB_HASH_LEN]);
+/* True while there is a row to read. */
+bool query_row(struct query *q);
+/* Columns in order; out is cut to size, absent values are "" and 0. */
+void column_text(struct query *q, char *out, size_t size);
+int64_t column_int(struct query *q);
+void column_hash(struct query *q, unsigned char hash[PS_DB_HASH_LEN]);
+/* Frees the statement for its next use. */
+PS_MUST_USE enum ps_rc query_end(struct query *q);
+/* Steps a statement that returns no rows and ends it; *changes (may be NULL)
+ * gets the number of rows it changed. */
+PS_MUST_USE enum ps_rc query_run(struct query *q, int *changes);
+
+/* PS_DATABASE, PS_NO_MEMORY or PS_CONFLICT for what SQLite just said. */
+enum ps_rc db_failed(struct ps_db *db, struct ps_err *err);
+/* SQL without arguments or rows. */
+PS_MUST_USE enum ps_rc db_exec(struct ps_db *db, const char *sql,
+                               struct ps_err *err);
+PS_MUST_USE enum ps_rc db_begin(struct ps_db *db, struct ps_err *err);
+/* Commits when rc is PS_OK, else (and when that fails) rolls back. Returns
+ * rc or why it could not commit. */
+PS_MUST_USE enum ps_rc db_end(struct ps_db *db, enum ps_rc rc,
+                              struct ps_err *err);
+/* The statement's SQL made from the field table, or NULL; to be freed. */
+char *db_cache_sql(enum stmt_id id);
+PS_MUST_USE enum ps_rc db_migrate(struct ps_db *db, struct ps_err *err);
+
+#endif
