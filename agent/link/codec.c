@@ -1,0 +1,205 @@
+/* See codec.h. */
+#include "agent/link/codec.h"
+
+#include "common/tls.h"
+
+#include <stdlib.h>
+
+static bool
+provider_of(Portside__Provider in, enum ps_provider *out)
+{
+    switch (in) {
+    case PORTSIDE__PROVIDER__POSTGRES:
+        *out = PS_PROVIDER_POSTGRES;
+        return true;
+    case PORTSIDE__PROVIDER__MYSQL:
+        *out = PS_PROVIDER_MYSQL;
+        return true;
+    case PORTSIDE__PROVIDER__MARIADB:
+        *out = PS_PROVIDER_MARIADB;
+        return true;
+    case PORTSIDE__PROVIDER__MSSQL:
+        *out = PS_PROVIDER_MSSQL;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool
+tls_mode_of(Portside__TlsMode in, enum ps_tls_mode *out)
+{
+    static const struct {
+        Portside__TlsMode in;
+        enum ps_tls_mode out;
+    } modes[] = {
+        {PORTSIDE__TLS_MODE__TLS_AUTO,        PS_TLS_AUTO       },
+        {PORTSIDE__TLS_MODE__TLS_DISABLE,     PS_TLS_DISABLE    },
+        {PORTSIDE__TLS_MODE__TLS_PREFER,      PS_TLS_PREFER     },
+        {PORTSIDE__TLS_MODE__TLS_REQUIRE,     PS_TLS_REQUIRE    },
+        {PORTSIDE__TLS_MODE__TLS_VERIFY_CA,   PS_TLS_VERIFY_CA  },
+        {PORTSIDE__TLS_MODE__TLS_VERIFY_FULL, PS_TLS_VERIFY_FULL},
+    };
+    for (size_t i = 0; i < PS_ARRAY_LEN(modes); i++) {
+        if (modes[i].in == in) {
+            *out = modes[i].out;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Zero means "not set" in proto3: the default stays. */
+static void
+set_u64(uint64_t *to, uint64_t value)
+{
+    if (value > 0)
+        *to = value;
+}
+
+static void
+set_u32(uint32_t *to, uint32_t value)
+{
+    if (value > 0)
+        *to = value;
+}
+
+static bool
+fill_cache(struct ps_cache_conf *c, const Portside__CacheConfig *m)
+{
+    if (!provider_of(m->provider, &c->provider) ||
+        !tls_mode_of(m->tls_mode, &c->tls_mode) || m->port == 0 ||
+        m->port > UINT16_MAX)
+        return false;
+    if (m->tls_ca_pem[0] != '\0') {
+        c->tls_ca_pem = strdup(m->tls_ca_pem);
+        if (!c->tls_ca_pem)
+            return false;
+    }
+    c->port = (uint16_t)m->port;
+    c->enabled = m->enabled;
+    c->caching_enabled = m->caching_enabled;
+    c->auto_cached = m->auto_cached;
+    c->write_ack_global = m->write_ack == PORTSIDE__WRITE_ACK__ACK_GLOBAL;
+    set_u64(&c->ttl_min_ms, m->ttl_min_ms);
+    set_u64(&c->ttl_max_ms, m->ttl_max_ms);
+    set_u32(&c->pool_max, m->pool_max);
+    set_u32(&c->pool_queue_max, m->pool_queue_max);
+    set_u64(&c->pool_queue_timeout_ms, m->pool_queue_timeout_ms);
+    set_u64(&c->pool_idle_timeout_ms, m->pool_idle_timeout_ms);
+    set_u64(&c->connect_timeout_ms, m->connect_timeout_ms);
+    set_u64(&c->query_timeout_ms, m->query_timeout_ms);
+    set_u64(&c->max_entry_bytes, m->max_entry_bytes);
+    c->revision = m->revision;
+    return true;
+}
+
+struct ps_cache_conf *
+ps_codec_cache(const Portside__CacheConfig *m)
+{
+    if (!ps_uuid_valid(ps_str_of(m->id)) || m->host[0] == '\0')
+        return NULL;
+    struct ps_cache_conf *c = ps_cache_conf_new(m->id, m->name, m->host);
+    if (c && !fill_cache(c, m))
+        ps_cache_conf_unref(&c);
+    return c;
+}
+
+enum ps_rc
+ps_codec_change(const Portside__Invalidation *m, struct ps_codec_change *out)
+{
+    struct ps_table_name *tables = NULL;
+    if (m->cache_id[0] != '\0' && !ps_uuid_valid(ps_str_of(m->cache_id)))
+        return PS_BAD_REQUEST;
+    if (m->n_tables > 0) {
+        tables = calloc(m->n_tables, sizeof(*tables));
+        if (!tables)
+            return PS_NO_MEMORY;
+        for (size_t i = 0; i < m->n_tables; i++) {
+            tables[i].schema = ps_str_of(m->tables[i]->schema);
+            tables[i].name = ps_str_of(m->tables[i]->name);
+        }
+    }
+    *out = (struct ps_codec_change){
+        .change = {.cache_id = ps_str_of(m->cache_id),
+                   .database = ps_str_of(m->database),
+                   .tables = tables,
+                   .n_tables = m->n_tables,
+                   .catalog = m->catalog},
+        .tables = tables,
+    };
+    /* An empty text on the wire is "absent" here. */
+    if (out->change.cache_id.len == 0)
+        out->change.cache_id = PS_STR_NONE;
+    if (out->change.database.len == 0)
+        out->change.database = PS_STR_NONE;
+    return PS_OK;
+}
+
+void
+ps_codec_change_done(struct ps_codec_change *change)
+{
+    free(change->tables);
+    change->tables = NULL;
+}
+
+/* protobuf-c's own empty string is never freed by free_unpacked. */
+static bool
+put_text(char **to, struct ps_str text)
+{
+    if (text.len == 0)
+        return true;
+    char *copy = strndup(text.ptr, text.len);
+    if (copy)
+        *to = copy;
+    return copy != NULL;
+}
+
+static bool
+put_tables(Portside__Invalidation *m, const struct ps_change *change)
+{
+    if (change->n_tables == 0)
+        return true;
+    m->tables = calloc(change->n_tables, sizeof(*m->tables));
+    if (!m->tables)
+        return false;
+    for (size_t i = 0; i < change->n_tables; i++) {
+        Portside__Table *t = malloc(sizeof(*t));
+        if (!t)
+            return false;
+        portside__table__init(t);
+        m->tables[m->n_tables++] = t;
+        if (!put_text(&t->schema, change->tables[i].schema) ||
+            !put_text(&t->name, change->tables[i].name))
+            return false;
+    }
+    return true;
+}
+
+Portside__Invalidation *
+ps_codec_invalidation(const struct ps_change *change)
+{
+    Portside__Invalidation *m = malloc(sizeof(*m));
+    if (!m)
+        return NULL;
+    portside__invalidation__init(m);
+    m->catalog = change->catalog;
+    if (!put_text(&m->cache_id, change->cache_id) ||
+        !put_text(&m->database, change->database) || !put_tables(m, change)) {
+        portside__invalidation__free_unpacked(m, NULL);
+        return NULL;
+    }
+    return m;
+}
+
+enum ps_rc
+ps_codec_pack(const ProtobufCMessage *message, char **data, size_t *len)
+{
+    size_t n = protobuf_c_message_get_packed_size(message);
+    char *bytes = malloc(n ? n : 1);
+    if (!bytes)
+        return PS_NO_MEMORY;
+    *len = protobuf_c_message_pack(message, (uint8_t *)bytes);
+    *data = bytes;
+    return PS_OK;
+}

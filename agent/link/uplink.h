@@ -1,0 +1,68 @@
+/*
+ * The agent's session with the control plane: says hello, keeps the lease,
+ * applies the ordered invalidation log, publishes this agent's own changes,
+ * follows the config and runs reachability tests.
+ *
+ *              hello          snapshot, fetch        heartbeat every 400 ms
+ *   [offline] -------> [sync] ----------------> [live] ----> lease
+ *       ^                                         |
+ *       +------- unauthorized, other epoch -------+      forbidden: [revoked]
+ *
+ * One loop on a thread of its own; the request path meets it only through
+ * the lease (atomics), ps_engine_apply and the outbox.
+ *
+ * What the link must not know from below it is told by hooks: what to do with a
+ * change, with a new config.
+ */
+#ifndef PS_AGENT_LINK_UPLINK_H
+#define PS_AGENT_LINK_UPLINK_H
+
+#include "agent/cache/change.h"
+#include "agent/cache/lease.h"
+#include "agent/config/config.h"
+#include "agent/link/state.h"
+#include "common/err.h"
+#include "common/io/loop.h"
+
+struct ps_uplink;
+
+struct ps_uplink_conf {
+    struct ps_loop *loop;         /* runs on the link's thread */
+    struct ps_agent_state *state; /* outlives the uplink */
+    struct ps_config *config;
+    struct ps_lease *lease;
+    const char *endpoint;      /* public URL of this agent's HTTP API */
+    uint64_t probe_timeout_ms; /* of each stage */
+    /* Drops what a change touches; runs on the link's thread. */
+    void (*apply)(void *arg, const struct ps_change *change);
+    /* The definitions in config were replaced. */
+    void (*reconfigured)(void *arg);
+    /* The control plane revoked this agent: it must stop serving, because
+     * nobody waits for its writes to be told any more. */
+    void (*revoked)(void *arg);
+    void *arg;
+};
+
+/* Loads the last config from disk; nothing is sent yet. */
+PS_MUST_USE enum ps_rc ps_uplink_new(struct ps_uplink **uplink,
+                                     const struct ps_uplink_conf *conf,
+                                     struct ps_err *err);
+/* Before the loop runs. endpoint: public URL of this agent's HTTP API;
+ * copied. */
+PS_MUST_USE enum ps_rc ps_uplink_start(struct ps_uplink *uplink,
+                                       const char *endpoint,
+                                       struct ps_err *err);
+/* For the engine. Valid as long as the uplink. */
+const struct ps_publisher *ps_uplink_publisher(struct ps_uplink *uplink);
+/* Tells what is still to be told, says goodbye, then calls fn on the loop;
+ * gives up after timeout_ms. Any thread; once. */
+void ps_uplink_goodbye(struct ps_uplink *uplink, uint64_t timeout_ms,
+                       void (*fn)(void *arg), void *arg);
+/* The loop no longer runs. Waits for probes under way. */
+void ps_uplink_free(struct ps_uplink **uplink);
+
+/* NULL when all is well, else why this agent answers from the origin only;
+ * static text. Any thread. */
+const char *ps_uplink_trouble(struct ps_uplink *uplink);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * Inside of the link: one struct, five files (uplink.c session and lease,
+ * log.c entries and gaps, publish.c own changes, config.c definitions,
+ * probes.c reachability). Everything runs on the link's loop unless noted.
+ */
+#ifndef PS_AGENT_LINK_UPLINK_PRIVATE_H
+#define PS_AGENT_LINK_UPLINK_PRIVATE_H
+
+#include "agent/link/order.h"
+#include "agent/link/outbox.h"
+#include "agent/link/uplink.h"
+#include "common/io/bus.h"
+#include "proto/portside.pb-c.h"
+
+#include <stdatomic.h>
+
+enum ps_uplink_state {
+    PS_UPLINK_OFFLINE, /* no session; hello follows when the timer fires */
+    PS_UPLINK_HELLO,   /* hello is under way */
+    PS_UPLINK_LIVE,    /* a session: events count */
+    PS_UPLINK_REVOKED
+};
+
+enum {
+    PS_UPLINK_MAGIC = 0x75706c6b,
+    PS_UPLINK_CALL_TIMEOUT_MS = 3000,
+    PS_UPLINK_GLOBAL_MAX = 32 /* global batches in flight */
+};
+
+struct ps_prober;
+
+struct ps_uplink {
+    unsigned magic;
+    struct ps_uplink_conf conf;
+    struct ps_bus_client *bus;
+    _Atomic int state; /* enum ps_uplink_state; read from other threads */
+    char *endpoint;
+    char *session_id, *session_secret;
+    /* Counts sessions: an answer that belongs to an earlier one is void. */
+    uint64_t generation;
+    uint64_t lease_ms, heartbeat_ms;
+    struct ps_timer hello_timer, heartbeat_timer;
+    uint64_t hello_delay_ms;
+
+    struct ps_order order;
+
+    /* The best heartbeat answer whose log position is not reached yet. */
+    struct {
+        bool valid;
+        uint64_t sent_us, newest, max_age_us, lease_us;
+    } pending;
+    uint64_t renewed_from_us; /* sent_us of the heartbeat in force */
+
+    uint64_t config_version; /* what is in conf.config */
+    bool snapshot_wanted, snapshot_under_way;
+    bool renewing;
+
+    struct ps_publisher publisher;
+    struct ps_outbox *outbox;
+    struct ps_task publish_task;
+    _Atomic bool publish_posted;
+    bool local_in_flight;
+    unsigned global_in_flight;
+    struct ps_list global_open; /* global batches not answered yet */
+    struct ps_timer wait_timer; /* gives up on waits */
+    _Atomic uint64_t writes_in_flight;
+
+    struct ps_prober *prober;
+
+    struct {
+        _Atomic bool asked;
+        bool sent;
+        struct ps_task task;
+        struct ps_timer deadline, poll;
+        uint64_t timeout_ms;
+        void (*fn)(void *arg);
+        void *arg;
+    } goodbye;
+};
+
+/* One call under way. fn gets reply == NULL when there was no usable answer;
+ * it runs for answers of the current session only (else: reply NULL). */
+struct ps_uplink_call {
+    struct ps_uplink *uplink;
+    uint64_t generation;
+    uint64_t sent_us;
+    struct ps_outbox_batch *batch; /* publish only */
+    void (*fn)(struct ps_uplink_call *call, const Portside__Reply *reply);
+};
+/* Sends body with the session's id and secret. fn runs later, once. */
+void ps_uplink_call(struct ps_uplink *uplink, Portside__Call *body,
+                    unsigned timeout_ms, struct ps_outbox_batch *batch,
+                    void (*fn)(struct ps_uplink_call *call,
+                               const Portside__Reply *reply));
+
+/* uplink.c */
+void ps_uplink_say_hello(struct ps_uplink *uplink, uint64_t delay_ms);
+void ps_uplink_heartbeat(struct ps_uplink *uplink);
+/* The log position moved: a held-back lease may run now. */
+void ps_uplink_try_lease(struct ps_uplink *uplink);
+
+/* log.c */
+void ps_uplink_drop_all(struct ps_uplink *uplink);
+void ps_uplink_on_entry(struct ps_uplink *uplink, struct ps_str epoch,
+                        const Portside__LogEntry *entry);
+void ps_uplink_on_newest(struct ps_uplink *uplink, struct ps_str epoch,
+                         uint64_t newest);
+void ps_uplink_fetch(struct ps_uplink *uplink);
+
+/* config.c */
+void ps_uplink_load_config(struct ps_uplink *uplink);
+void ps_uplink_want_config(struct ps_uplink *uplink, uint64_t version);
+
+/* publish.c */
+void ps_uplink_publish_init(struct ps_uplink *uplink);
+/* Sends what waits, as far as the session allows. */
+void ps_uplink_publish(struct ps_uplink *uplink);
+bool ps_uplink_all_told(struct ps_uplink *uplink);
+void ps_uplink_publish_done(struct ps_uplink *uplink);
+
+/* probes.c */
+struct ps_prober *ps_prober_new(struct ps_uplink *uplink);
+/* Probes under way go on without anybody to tell. */
+void ps_prober_abandon(struct ps_prober **prober);
+void ps_prober_request(struct ps_prober *prober,
+                       const Portside__ProbeRequest *request);
+
+#endif
