@@ -21,7 +21,7 @@
 
 struct ps_policy;
 
-/* Rounded up to powers of two; 16 and 40 bytes each. NULL without memory. */
+/* Rounded up to powers of two; 8 and 48 bytes each. NULL without memory. */
 struct ps_policy *ps_policy_new(size_t max_queries, size_t max_templates);
 void ps_policy_free(struct ps_policy **policy);
 

@@ -128,10 +128,14 @@ struct ps_write {
  */
 void ps_write_begin(struct ps_spaces *spaces, const struct ps_change *change,
                     uint64_t catalog_gen, struct ps_write *write);
-/* After the outcome is known or given up (unknown counts as committed),
- * before the reply leaves. Also after a statement that certainly was not
- * sent. */
-void ps_write_end(struct ps_write *write);
+/*
+ * After the outcome is known or given up (unknown counts as committed), before
+ * the reply leaves; also after a statement that certainly was not sent.
+ * Exactly once for each begin. True: it was taken for a change of the
+ * whole database (of all that `change` names), because the structure
+ * moved under it: other agents must be told the same, without tables.
+ */
+PS_MUST_USE bool ps_write_end(struct ps_write *write);
 
 /* A change that another agent (or an operator) told: already committed. */
 void ps_spaces_apply(struct ps_spaces *spaces, const struct ps_change *change);

@@ -1,7 +1,8 @@
 /*
  * Answers in memory: a hash index in shards, bounded by bytes, S3-FIFO.
  *
- *   key --hash.hi--> shard --hash.lo--> chain of entries --key bytes--> entry
+ *   key --top bits of hash.lo--> shard --bottom bits--> chain
+ *       --hash.lo and every byte of the key equal--> entry
  *
  *   shard:  small FIFO (10 %) --hit twice--> main FIFO --not hit--> out
  *                   \--not hit--> out, remembered in ghost; a key that comes
@@ -82,8 +83,7 @@ enum ps_put {
     PS_PUT_STORED,
     PS_PUT_INVALID, /* a write began since its query was sent (hazard 1) */
     PS_PUT_OLDER,   /* a valid answer to a later query is there (hazard 34) */
-    PS_PUT_TOO_BIG, /* for max_entry_bytes or for a shard */
-    PS_PUT_NO_ROOM  /* no memory for the index */
+    PS_PUT_TOO_BIG  /* for max_entry_bytes or for a shard */
 };
 /*
  * Takes its own reference when stored. Replaces an entry of the same key. The

@@ -1,0 +1,230 @@
+/*
+ * Automatic mode. Queries that were executed once are remembered in a ps_seen;
+ * templates in sets of four, the least recently used makes room.
+ *
+ * A template's TTL moves by doubling and halving, so that it finds the scale on
+ * which its answers change within a few refetches and lives with the error of
+ * a factor of two. Falling below the floor switches the template off; each
+ * further fall without a success between doubles the pause, up to an hour.
+ */
+#include "agent/cache/policy.h"
+
+#include "agent/cache/entry.h"
+#include "agent/cache/seen.h"
+#include "common/check.h"
+#include "common/hash.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    POLICY_MAGIC = 0x57ace505,
+    WAYS = 4,
+    FIRST_TTL_MS = 30 * 1000,
+    FIRST_PAUSE_MS = 60 * 1000,
+    MAX_DOUBLINGS = 6 /* of the pause: about an hour */
+};
+
+struct template
+{
+    uint64_t id; /* 0: free */
+    uint64_t ttl_ms;
+    uint64_t retry_us; /* not kept before; 0: kept */
+    uint64_t used;     /* tick */
+    uint32_t falls;    /* below the floor since the last success */
+};
+
+struct ps_policy {
+    uint32_t magic;
+    pthread_mutex_t mutex;
+    struct ps_seen queries;
+    struct template *templates;
+    uint64_t mask; /* sets - 1 */
+    uint64_t tick;
+    struct ps_policy_stats stats;
+};
+
+struct ps_policy *
+ps_policy_new(size_t max_queries, size_t max_templates)
+{
+    size_t sets = 1;
+    while (sets * WAYS < max_templates)
+        sets *= 2;
+    struct ps_policy *policy = calloc(1, sizeof(*policy));
+    if (!policy)
+        return NULL;
+    policy->magic = POLICY_MAGIC;
+    pthread_mutex_init(&policy->mutex, NULL);
+    policy->mask = sets - 1;
+    policy->templates = calloc(sets * WAYS, sizeof(*policy->templates));
+    if (!ps_seen_init(&policy->queries, max_queries) || !policy->templates)
+        ps_policy_free(&policy);
+    return policy;
+}
+
+void
+ps_policy_free(struct ps_policy **policyp)
+{
+    struct ps_policy *policy = *policyp;
+    if (!policy)
+        return;
+    PS_CHECK_OBJ(policy, POLICY_MAGIC);
+    *policyp = NULL;
+    ps_seen_done(&policy->queries);
+    free(policy->templates);
+    pthread_mutex_destroy(&policy->mutex);
+    policy->magic = 0;
+    free(policy);
+}
+
+static uint64_t
+template_id(const struct ps_policy_ask *a)
+{
+    uint64_t id =
+        ps_hash64(&a->fingerprint, sizeof(a->fingerprint), a->space_id);
+    return id ? id : 1;
+}
+
+/* The template's set; the template, or where it would go. */
+static struct template *
+template_place(struct ps_policy *policy, uint64_t id)
+{
+    struct template *set = &policy->templates[(id & policy->mask) * WAYS];
+    struct template *oldest = &set[0];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].id == id)
+            return &set[i];
+        if (set[i].used < oldest->used)
+            oldest = &set[i];
+    }
+    return oldest;
+}
+
+/* NULL: not known. */
+static struct template *
+template_find(struct ps_policy *policy, uint64_t id)
+{
+    struct template *t = template_place(policy, id);
+    return t->id == id ? t : NULL;
+}
+
+static struct template *
+template_get(struct ps_policy *policy, uint64_t id)
+{
+    struct template *t = template_place(policy, id);
+    if (t->id != id)
+        *t = (struct template){.id = id, .ttl_ms = FIRST_TTL_MS};
+    t->used = ++policy->tick;
+    return t;
+}
+
+static uint64_t
+floor_ms(const struct ps_policy_ask *a)
+{
+    return PS_MAX(a->ttl_min_ms, (uint64_t)1);
+}
+
+static uint64_t
+ceiling_ms(const struct ps_policy_ask *a)
+{
+    return PS_MAX(a->ttl_max_ms, floor_ms(a));
+}
+
+static uint64_t
+clamp_ttl(const struct ps_policy_ask *a, uint64_t ttl_ms)
+{
+    return PS_MIN(PS_MAX(ttl_ms, floor_ms(a)), ceiling_ms(a));
+}
+
+static enum ps_policy_verdict
+ask_locked(struct ps_policy *policy, const struct ps_policy_ask *a,
+           uint64_t *ttl_ms)
+{
+    uint64_t id = template_id(a);
+    struct template *t = template_find(policy, id);
+    bool seen = ps_seen_has(&policy->queries, a->key->hash.hi, UINT32_MAX);
+
+    ps_seen_add(&policy->queries, a->key->hash.hi);
+    if (t && a->now_us < t->retry_us)
+        return PS_POLICY_TTL_SHORT;
+    if (!seen && !t)
+        return PS_POLICY_FIRST_SEEN;
+    t = template_get(policy, id);
+    t->retry_us = 0;
+    *ttl_ms = clamp_ttl(a, t->ttl_ms);
+    return PS_POLICY_STORE;
+}
+
+enum ps_policy_verdict
+ps_policy_ask(struct ps_policy *policy, const struct ps_policy_ask *a,
+              uint64_t *ttl_ms)
+{
+    PS_CHECK_OBJ(policy, POLICY_MAGIC);
+    if (!a->caching_enabled || !a->auto_cached)
+        return PS_POLICY_OFF;
+    pthread_mutex_lock(&policy->mutex);
+    enum ps_policy_verdict verdict = ask_locked(policy, a, ttl_ms);
+    pthread_mutex_unlock(&policy->mutex);
+    return verdict;
+}
+
+uint64_t
+ps_policy_expires_us(const struct ps_key *key, uint64_t born_us,
+                     uint64_t ttl_ms)
+{
+    uint64_t ttl_us = ttl_ms * 1000;
+    uint64_t jitter_us = ttl_us / 10 * (key->hash.hi >> 54) / 1024;
+    return born_us + ttl_us - jitter_us;
+}
+
+static void
+learn_same(struct template *t, const struct ps_policy_ask *a)
+{
+    t->ttl_ms = clamp_ttl(a, clamp_ttl(a, t->ttl_ms) * 2);
+    t->falls = 0;
+}
+
+/* True: fell below the floor. */
+static bool
+learn_changed(struct template *t, const struct ps_policy_ask *a)
+{
+    uint64_t half = clamp_ttl(a, t->ttl_ms) / 2;
+    if (half >= floor_ms(a)) {
+        t->ttl_ms = half;
+        return false;
+    }
+    t->ttl_ms = floor_ms(a);
+    t->retry_us = a->now_us + ((uint64_t)FIRST_PAUSE_MS * 1000
+                               << PS_MIN(t->falls, (uint32_t)MAX_DOUBLINGS));
+    t->falls++;
+    return true;
+}
+
+void
+ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
+                const struct ps_entry *old, struct ps_str body)
+{
+    PS_CHECK_OBJ(policy, POLICY_MAGIC);
+    if (!ps_entry_valid(old))
+        return;
+    bool same = ps_str_eq(ps_entry_body(old), body);
+    pthread_mutex_lock(&policy->mutex);
+    struct template *t = template_find(policy, template_id(a));
+    if (t && same) {
+        learn_same(t, a);
+        policy->stats.same++;
+    } else if (t) {
+        policy->stats.switched_off += learn_changed(t, a);
+        policy->stats.changed++;
+    }
+    pthread_mutex_unlock(&policy->mutex);
+}
+
+void
+ps_policy_stats(struct ps_policy *policy, struct ps_policy_stats *out)
+{
+    PS_CHECK_OBJ(policy, POLICY_MAGIC);
+    pthread_mutex_lock(&policy->mutex);
+    *out = policy->stats;
+    pthread_mutex_unlock(&policy->mutex);
+}

@@ -1,0 +1,435 @@
+/*
+ * The shards: index, two queues and a ghost each, under one mutex.
+ *
+ * A put makes room before it links the new entry, so a shard's bytes
+ * never exceed its share of the budget. Entries that leave are collected while
+ * the lock is held and let go of after it. A dead entry (invalid or expired)
+ * gets no second chance in the queues.
+ *
+ * What is counted: the shard, its buckets, its ghost and its entries, each by
+ * the allocator's own size. An evicted entry that a reply is still being sent
+ * from is not.
+ */
+#include "agent/cache/store.h"
+
+#include "agent/cache/entry.h"
+#include "agent/cache/seen.h"
+#include "common/check.h"
+#include "common/list.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    STORE_MAGIC = 0x57ace504,
+    MAX_SHARDS = 64,
+    SHARD_BYTES = 16 << 20, /* aimed at when the number is chosen */
+    STORE_MIN_BYTES = 1 << 20,
+    FIRST_BUCKETS = 64,
+    GHOST_UNIT_BYTES = 1024, /* one ghost place for so many bytes of budget */
+    SMALL_PERCENT = 10,
+    MAX_FREQ = 3,
+    DROP_STRIDE = 1024 /* buckets looked at under one hold of the lock */
+};
+
+struct shard {
+    _Alignas(64) pthread_mutex_t mutex;
+    struct ps_entry **buckets;
+    size_t n_buckets, n_entries;
+    uint64_t max_bytes, bytes; /* bytes: everything counted */
+    uint64_t small_bytes;      /* of the entries in small */
+    struct ps_list small, main;
+    struct ps_seen ghost;
+    struct ps_store_stats counts; /* stored .. refused_size only */
+};
+
+struct ps_store {
+    uint32_t magic;
+    unsigned n_shards;
+    uint64_t max_bytes;
+    struct shard *shards;
+};
+
+static size_t
+block_bytes(void *block)
+{
+    return malloc_usable_size(block) + sizeof(size_t);
+}
+
+/* ---- life cycle ---- */
+
+static bool
+shard_init(struct shard *shard, uint64_t max_bytes)
+{
+    pthread_mutex_init(&shard->mutex, NULL);
+    ps_list_init(&shard->small);
+    ps_list_init(&shard->main);
+    shard->max_bytes = max_bytes;
+    shard->n_buckets = FIRST_BUCKETS;
+    shard->buckets = calloc(shard->n_buckets, sizeof(struct ps_entry *));
+    if (!ps_seen_init(&shard->ghost, max_bytes / GHOST_UNIT_BYTES) ||
+        !shard->buckets)
+        return false;
+    shard->bytes = sizeof(*shard) + block_bytes(shard->buckets) +
+                   ps_seen_bytes(&shard->ghost);
+    return true;
+}
+
+static unsigned
+choose_shards(uint64_t max_bytes)
+{
+    unsigned n = 1;
+    while (n < MAX_SHARDS && max_bytes / n > SHARD_BYTES)
+        n *= 2;
+    return n;
+}
+
+struct ps_store *
+ps_store_new(const struct ps_store_conf *conf)
+{
+    unsigned n = conf->shards ? conf->shards : choose_shards(conf->max_bytes);
+    PS_CHECK((n & (n - 1)) == 0 && n <= MAX_SHARDS);
+    struct ps_store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return NULL;
+    store->magic = STORE_MAGIC;
+    store->max_bytes = PS_MAX(conf->max_bytes, (uint64_t)STORE_MIN_BYTES);
+    store->shards = aligned_alloc(64, n * sizeof(struct shard));
+    if (!store->shards) {
+        ps_store_free(&store);
+        return NULL;
+    }
+    memset(store->shards, 0, n * sizeof(struct shard));
+    bool good = true;
+    for (unsigned i = 0; i < n; i++) {
+        good = shard_init(&store->shards[i], store->max_bytes / n) && good;
+        store->n_shards++;
+    }
+    if (!good)
+        ps_store_free(&store);
+    return store;
+}
+
+static void
+release_all(struct ps_entry *victims)
+{
+    while (victims) {
+        struct ps_entry *next = victims->chain;
+        ps_entry_unref(&victims);
+        victims = next;
+    }
+}
+
+static struct ps_list *
+queue_of(struct shard *shard, const struct ps_entry *entry)
+{
+    return entry->queue == PS_QUEUE_SMALL ? &shard->small : &shard->main;
+}
+
+static void
+queue_push(struct shard *shard, struct ps_entry *entry,
+           enum ps_entry_queue queue)
+{
+    entry->queue = queue;
+    if (queue == PS_QUEUE_SMALL)
+        shard->small_bytes += ps_entry_bytes(entry);
+    ps_list_push_back(queue_of(shard, entry), &entry->link);
+}
+
+static void
+queue_remove(struct shard *shard, struct ps_entry *entry)
+{
+    ps_list_remove(queue_of(shard, entry), &entry->link);
+    if (entry->queue == PS_QUEUE_SMALL)
+        shard->small_bytes -= ps_entry_bytes(entry);
+    entry->queue = PS_QUEUE_NONE;
+}
+
+/* ---- index ---- */
+
+static struct ps_entry **
+bucket_of(const struct shard *shard, uint64_t hash)
+{
+    return &shard->buckets[hash & (shard->n_buckets - 1)];
+}
+
+static struct ps_entry *
+index_find(const struct shard *shard, const struct ps_key *key)
+{
+    struct ps_entry *at = *bucket_of(shard, key->hash.lo);
+    while (at && (at->hash != key->hash.lo || !ps_entry_has_key(at, key)))
+        at = at->chain;
+    return at;
+}
+
+/* Unlinks from index and queue; the store's reference goes to *victims. */
+static void
+shard_remove(struct shard *shard, struct ps_entry *entry,
+             struct ps_entry **victims)
+{
+    struct ps_entry **at = bucket_of(shard, entry->hash);
+    while (*at != entry)
+        at = &(*at)->chain;
+    *at = entry->chain;
+    shard->n_entries--;
+    queue_remove(shard, entry);
+    shard->bytes -= ps_entry_bytes(entry);
+    entry->chain = *victims;
+    *victims = entry;
+}
+
+/* Doubles the buckets when there are more entries than buckets. Without memory
+ * the chains get longer and nothing else happens. */
+static void
+index_grow(struct shard *shard)
+{
+    size_t n = shard->n_buckets * 2;
+    if (shard->n_entries < shard->n_buckets)
+        return;
+    struct ps_entry **buckets = calloc(n, sizeof(struct ps_entry *));
+    if (!buckets)
+        return;
+    struct ps_entry **old = shard->buckets;
+    size_t n_old = shard->n_buckets;
+    shard->bytes += block_bytes(buckets);
+    shard->bytes -= block_bytes(old);
+    shard->buckets = buckets;
+    shard->n_buckets = n;
+    for (size_t i = 0; i < n_old; i++) {
+        for (struct ps_entry *at = old[i], *next; at; at = next) {
+            next = at->chain;
+            struct ps_entry **to = bucket_of(shard, at->hash);
+            at->chain = *to;
+            *to = at;
+        }
+    }
+    free(old);
+}
+
+/* ---- S3-FIFO ---- */
+
+static bool
+entry_dead(const struct ps_entry *entry, uint64_t now_us)
+{
+    return now_us >= entry->expires_us || !ps_entry_valid(entry);
+}
+
+static void
+evict_from_small(struct shard *shard, uint64_t now_us,
+                 struct ps_entry **victims)
+{
+    struct ps_entry *entry =
+        PS_CONTAINER_OF(ps_list_first(&shard->small), struct ps_entry, link);
+    if (entry->freq > 1 && !entry_dead(entry, now_us)) {
+        queue_remove(shard, entry);
+        entry->freq = 0;
+        queue_push(shard, entry, PS_QUEUE_MAIN);
+        return;
+    }
+    ps_seen_add(&shard->ghost, entry->hash);
+    shard_remove(shard, entry, victims);
+    shard->counts.evicted++;
+}
+
+static void
+evict_from_main(struct shard *shard, uint64_t now_us, struct ps_entry **victims)
+{
+    struct ps_entry *entry =
+        PS_CONTAINER_OF(ps_list_first(&shard->main), struct ps_entry, link);
+    if (entry->freq > 0 && !entry_dead(entry, now_us)) {
+        queue_remove(shard, entry);
+        entry->freq--;
+        queue_push(shard, entry, PS_QUEUE_MAIN);
+        return;
+    }
+    shard_remove(shard, entry, victims);
+    shard->counts.evicted++;
+}
+
+static void
+make_room(struct shard *shard, size_t need, uint64_t now_us,
+          struct ps_entry **victims)
+{
+    while (shard->bytes + need > shard->max_bytes && shard->n_entries > 0) {
+        bool small_full =
+            shard->small_bytes > shard->max_bytes / 100 * SMALL_PERCENT;
+        if (ps_list_first(&shard->small) &&
+            (small_full || !ps_list_first(&shard->main)))
+            evict_from_small(shard, now_us, victims);
+        else
+            evict_from_main(shard, now_us, victims);
+    }
+}
+
+/* ---- the store ---- */
+
+void
+ps_store_free(struct ps_store **storep)
+{
+    struct ps_store *store = *storep;
+    if (!store)
+        return;
+    PS_CHECK_OBJ(store, STORE_MAGIC);
+    *storep = NULL;
+    if (store->n_shards)
+        ps_store_drop(store, PS_STR_NONE);
+    for (unsigned i = 0; i < store->n_shards; i++) {
+        struct shard *shard = &store->shards[i];
+        free(shard->buckets);
+        ps_seen_done(&shard->ghost);
+        pthread_mutex_destroy(&shard->mutex);
+    }
+    free(store->shards);
+    store->magic = 0;
+    free(store);
+}
+
+/* By the top bits; buckets go by the bottom ones. */
+static struct shard *
+shard_of(struct ps_store *store, uint64_t hash)
+{
+    return &store->shards[(hash >> 56) & (store->n_shards - 1)];
+}
+
+struct ps_entry *
+ps_store_find(struct ps_store *store, const struct ps_key *key)
+{
+    struct shard *shard = shard_of(store, key->hash.lo);
+    pthread_mutex_lock(&shard->mutex);
+    struct ps_entry *entry = index_find(shard, key);
+    if (entry) {
+        if (entry->freq < MAX_FREQ)
+            entry->freq++;
+        ps_entry_ref(entry);
+    }
+    pthread_mutex_unlock(&shard->mutex);
+    return entry;
+}
+
+/* Under the lock: a valid entry has the newest stamps there are, so of two
+ * valid ones the later query wins, and an invalid one never replaces any. */
+static enum ps_put
+put_allowed(struct shard *shard, const struct ps_entry *entry,
+            const struct ps_entry *old)
+{
+    if (!ps_entry_valid(entry)) {
+        shard->counts.refused_invalid++;
+        return PS_PUT_INVALID;
+    }
+    if (old && old->born_us > entry->born_us &&
+        old->revision >= entry->revision && ps_entry_valid(old)) {
+        shard->counts.refused_older++;
+        return PS_PUT_OLDER;
+    }
+    return PS_PUT_STORED;
+}
+
+static enum ps_put
+shard_put(struct shard *shard, struct ps_entry *entry, uint64_t now_us,
+          struct ps_entry **victims)
+{
+    struct ps_key key = ps_entry_key(entry);
+    struct ps_entry *old = index_find(shard, &key);
+    enum ps_put put = put_allowed(shard, entry, old);
+    if (put != PS_PUT_STORED)
+        return put;
+    enum ps_entry_queue queue = PS_QUEUE_SMALL;
+    if (old) {
+        queue = old->queue;
+        entry->freq = old->freq;
+        shard_remove(shard, old, victims);
+        shard->counts.replaced++;
+    } else if (ps_seen_has(&shard->ghost, entry->hash,
+                           (uint32_t)shard->main.count)) {
+        queue = PS_QUEUE_MAIN;
+    }
+    index_grow(shard);
+    make_room(shard, ps_entry_bytes(entry), now_us, victims);
+    struct ps_entry **bucket = bucket_of(shard, entry->hash);
+    entry->chain = *bucket;
+    *bucket = entry;
+    shard->n_entries++;
+    shard->bytes += ps_entry_bytes(entry);
+    queue_push(shard, ps_entry_ref(entry), queue);
+    shard->counts.stored++;
+    return PS_PUT_STORED;
+}
+
+enum ps_put
+ps_store_put(struct ps_store *store, struct ps_entry *entry,
+             uint64_t max_entry_bytes, uint64_t now_us)
+{
+    PS_CHECK_OBJ(store, STORE_MAGIC);
+    PS_CHECK_OBJ(entry, PS_ENTRY_MAGIC);
+    PS_CHECK(entry->queue == PS_QUEUE_NONE);
+    struct shard *shard = shard_of(store, entry->hash);
+    struct ps_entry *victims = NULL;
+    enum ps_put put;
+    pthread_mutex_lock(&shard->mutex);
+    if (ps_entry_bytes(entry) > PS_MIN(max_entry_bytes, shard->max_bytes / 2)) {
+        shard->counts.refused_size++;
+        put = PS_PUT_TOO_BIG;
+    } else {
+        put = shard_put(shard, entry, now_us, &victims);
+    }
+    pthread_mutex_unlock(&shard->mutex);
+    release_all(victims);
+    return put;
+}
+
+/* Buckets [from, from + DROP_STRIDE). False at the end of the index. */
+static bool
+shard_drop(struct shard *shard, struct ps_str cache_id, size_t from)
+{
+    struct ps_entry *victims = NULL;
+    pthread_mutex_lock(&shard->mutex);
+    size_t end = PS_MIN(from + DROP_STRIDE, shard->n_buckets);
+    for (size_t i = from; i < end; i++) {
+        for (struct ps_entry *at = shard->buckets[i], *next; at; at = next) {
+            next = at->chain;
+            if (!cache_id.ptr ||
+                ps_str_eq(ps_space_cache_id(at->space), cache_id)) {
+                shard_remove(shard, at, &victims);
+                shard->counts.dropped++;
+            }
+        }
+    }
+    bool more = end < shard->n_buckets;
+    pthread_mutex_unlock(&shard->mutex);
+    release_all(victims);
+    return more;
+}
+
+void
+ps_store_drop(struct ps_store *store, struct ps_str cache_id)
+{
+    PS_CHECK_OBJ(store, STORE_MAGIC);
+    for (unsigned i = 0; i < store->n_shards; i++) {
+        size_t from = 0;
+        while (store->shards[i].buckets &&
+               shard_drop(&store->shards[i], cache_id, from))
+            from += DROP_STRIDE;
+    }
+}
+
+void
+ps_store_stats(struct ps_store *store, struct ps_store_stats *out)
+{
+    PS_CHECK_OBJ(store, STORE_MAGIC);
+    *out = (struct ps_store_stats){.max_bytes = store->max_bytes};
+    for (unsigned i = 0; i < store->n_shards; i++) {
+        struct shard *shard = &store->shards[i];
+        pthread_mutex_lock(&shard->mutex);
+        out->bytes += shard->bytes;
+        out->entries += shard->n_entries;
+        out->stored += shard->counts.stored;
+        out->replaced += shard->counts.replaced;
+        out->evicted += shard->counts.evicted;
+        out->dropped += shard->counts.dropped;
+        out->refused_invalid += shard->counts.refused_invalid;
+        out->refused_older += shard->counts.refused_older;
+        out->refused_size += shard->counts.refused_size;
+        pthread_mutex_unlock(&shard->mutex);
+    }
+}
