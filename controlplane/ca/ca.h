@@ -41,8 +41,8 @@ PS_MUST_USE enum ps_rc ps_ca_issue_server(const struct ps_ca *ca,
  * PS_BAD_FIELD when the CSR cannot be used. */
 PS_MUST_USE enum ps_rc ps_ca_issue_agent(const struct ps_ca *ca,
                                          const char *csr_pem,
-                                         const char *agent_id,
-                                         char **cert_pem, int64_t *expires_ms,
+                                         const char *agent_id, char **cert_pem,
+                                         int64_t *expires_ms,
                                          struct ps_err *err);
 
 #endif

@@ -5,28 +5,33 @@
 
 static const struct ps_def_choice types[] = {
     {"postgres", PS_DEF_POSTGRES},
-    {"mysql", PS_DEF_MYSQL},
-    {"mariadb", PS_DEF_MARIADB},
-    {"mssql", PS_DEF_MSSQL},
-    {NULL, 0},
+    {"mysql",    PS_DEF_MYSQL   },
+    {"mariadb",  PS_DEF_MARIADB },
+    {"mssql",    PS_DEF_MSSQL   },
+    {NULL,       0              },
 };
 static const struct ps_def_choice behaviours[] = {
-    {"uncached", PS_DEF_UNCACHED},
+    {"uncached",   PS_DEF_UNCACHED   },
     {"autoCached", PS_DEF_AUTO_CACHED},
-    {NULL, 0},
+    {NULL,         0                 },
 };
 static const struct ps_def_choice write_acks[] = {
-    {"local", 0},
+    {"local",  0},
     {"global", 1},
-    {NULL, 0},
+    {NULL,     0},
 };
 static const struct ps_def_choice tls_modes[] = {
-    {"auto", 0},      {"disable", 1},     {"prefer", 2}, {"require", 3},
-    {"verify-ca", 4}, {"verify-full", 5}, {NULL, 0},
+    {"auto",        0},
+    {"disable",     1},
+    {"prefer",      2},
+    {"require",     3},
+    {"verify-ca",   4},
+    {"verify-full", 5},
+    {NULL,          0},
 };
 
-#define MEMBER(name)                                                           \
-    .offset = offsetof(struct ps_cache_def, name),                             \
+#define MEMBER(name)                               \
+    .offset = offsetof(struct ps_cache_def, name), \
     .size = sizeof(((struct ps_cache_def *)NULL)->name)
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS   INT64_C(3600000)

@@ -102,8 +102,8 @@ PS_MUST_USE enum ps_rc ps_def_set_text(const struct ps_def_field *field,
 const char *ps_def_choice_text(const struct ps_def_choice *choices,
                                int64_t value);
 /* False when text is none of the choices. */
-bool ps_def_choice_find(const struct ps_def_choice *choices,
-                        struct ps_str text, int64_t *value);
+bool ps_def_choice_find(const struct ps_def_choice *choices, struct ps_str text,
+                        int64_t *value);
 
 /* All fields at their defaults (port 0: to be derived from the type). */
 void ps_def_init(struct ps_cache_def *def);

@@ -140,8 +140,8 @@ void
 query_hash(struct query *q, const unsigned char hash[PS_DB_HASH_LEN])
 {
     if (q->rc == PS_OK)
-        bound(q, sqlite3_bind_blob(q->stmt, ++q->argument, hash,
-                                   PS_DB_HASH_LEN, SQLITE_STATIC));
+        bound(q, sqlite3_bind_blob(q->stmt, ++q->argument, hash, PS_DB_HASH_LEN,
+                                   SQLITE_STATIC));
 }
 
 bool

@@ -138,8 +138,7 @@ PS_MUST_USE enum ps_rc ps_db_join_delete(struct ps_db *db, const char *id,
  * PS_UNAUTHORIZED. */
 PS_MUST_USE enum ps_rc
 ps_db_join_find(struct ps_db *db, const unsigned char hash[PS_DB_HASH_LEN],
-                int64_t now_ms, struct ps_join_token *join,
-                struct ps_err *err);
+                int64_t now_ms, struct ps_join_token *join, struct ps_err *err);
 /* Uses the token up and adds the agent, both or neither. */
 PS_MUST_USE enum ps_rc ps_db_enroll(struct ps_db *db, const char *join_id,
                                     const struct ps_agent *agent,
@@ -204,8 +203,7 @@ PS_MUST_USE enum ps_rc ps_db_run_result_put(struct ps_db *db,
 /* Ends the run; results that are not done get this code and advice. */
 PS_MUST_USE enum ps_rc ps_db_run_finish(struct ps_db *db, const char *run_id,
                                         int64_t now_ms, const char *code,
-                                        const char *advice,
-                                        struct ps_err *err);
+                                        const char *advice, struct ps_err *err);
 /* The same for every run that was under way when the last process ended. */
 PS_MUST_USE enum ps_rc ps_db_run_finish_all(struct ps_db *db, int64_t now_ms,
                                             const char *code,
@@ -215,10 +213,9 @@ PS_MUST_USE enum ps_rc ps_db_run_finish_all(struct ps_db *db, int64_t now_ms,
 PS_MUST_USE enum ps_rc ps_db_run_get(struct ps_db *db, const char *cache_id,
                                      const char *run_id, struct ps_run *run,
                                      struct ps_err *err);
-PS_MUST_USE enum ps_rc
-ps_db_run_result_each(struct ps_db *db, const char *run_id,
-                      enum ps_rc (*fn)(void *arg,
-                                       const struct ps_run_result *result),
-                      void *arg, struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_run_result_each(
+    struct ps_db *db, const char *run_id,
+    enum ps_rc (*fn)(void *arg, const struct ps_run_result *result), void *arg,
+    struct ps_err *err);
 
 #endif

@@ -50,8 +50,8 @@ enum {
       "INSERT INTO agents (id, name, region, endpoint, hostname, version, "    \
       "secret_hash, enrolled_ms, certificate_expires_ms, open) "               \
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)")                                 \
-    X(AGENT_EACH, "SELECT " AGENT_COLUMNS                                      \
-                  " FROM agents ORDER BY region, name, id")                    \
+    X(AGENT_EACH,                                                              \
+      "SELECT " AGENT_COLUMNS " FROM agents ORDER BY region, name, id")        \
     X(AGENT_GET, "SELECT " AGENT_COLUMNS " FROM agents WHERE id = ?")          \
     X(AGENT_NAMED, "SELECT 1 FROM agents WHERE name = ? "                      \
                    "AND revoked_ms IS NULL LIMIT 1")                           \
@@ -74,15 +74,14 @@ enum {
     X(JOIN_DELETE, "DELETE FROM join_tokens WHERE id = ?")                     \
     X(TOKEN_INSERT, "INSERT INTO tokens (id, name, hash, created_ms) "         \
                     "VALUES (?, ?, ?, ?)")                                     \
-    X(TOKEN_EACH, "SELECT " TOKEN_COLUMNS                                      \
-                  " FROM tokens ORDER BY created_ms, rowid")                   \
+    X(TOKEN_EACH,                                                              \
+      "SELECT " TOKEN_COLUMNS " FROM tokens ORDER BY created_ms, rowid")       \
     X(TOKEN_FIND, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE hash = ?")       \
     X(TOKEN_USED, "UPDATE tokens SET last_used_ms = ? WHERE id = ?")           \
     X(TOKEN_DELETE, "DELETE FROM tokens WHERE id = ?")                         \
     X(TOKEN_COUNT, "SELECT count(*) FROM tokens")                              \
-    X(RUN_INSERT,                                                              \
-      "INSERT INTO runs (id, cache_id, started_ms, finished_ms) "              \
-      "VALUES (?, ?, ?, ?)")                                                   \
+    X(RUN_INSERT, "INSERT INTO runs (id, cache_id, started_ms, finished_ms) "  \
+                  "VALUES (?, ?, ?, ?)")                                       \
     X(RUN_PRUNE,                                                               \
       "DELETE FROM runs WHERE cache_id = ?1 AND seq NOT IN (SELECT seq "       \
       "FROM runs WHERE cache_id = ?1 ORDER BY seq DESC LIMIT ?2)")             \
@@ -110,10 +109,10 @@ enum {
       "FROM run_results WHERE run_id = ? ORDER BY region, agent_name, "        \
       "agent_id")
 
-#define AGENT_COLUMNS                                                          \
-    "id, name, region, endpoint, hostname, version, secret_hash, "             \
+#define AGENT_COLUMNS                                              \
+    "id, name, region, endpoint, hostname, version, secret_hash, " \
     "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open"
-#define JOIN_COLUMNS                                                           \
+#define JOIN_COLUMNS \
     "id, region, name, agent_id, secret_hash, created_ms, expires_ms, used_ms"
 #define TOKEN_COLUMNS "id, name, hash, created_ms, last_used_ms"
 

@@ -2,8 +2,7 @@
 #include "controlplane/store/db_private.h"
 
 enum ps_rc
-ps_db_run_insert(struct ps_db *db, const struct ps_run *run,
-                 struct ps_err *err)
+ps_db_run_insert(struct ps_db *db, const struct ps_run *run, struct ps_err *err)
 {
     enum ps_rc rc = db_begin(db, err);
     if (rc != PS_OK)
@@ -64,10 +63,10 @@ finish(struct ps_db *db, const char *run_id, int64_t now_ms, const char *code,
         query_text(&q, run_id);
     rc = query_run(&q, NULL);
     if (rc == PS_OK) {
-        query_begin(
-            &q, db,
-            run_id ? STMT_RUN_FINISH_RESULTS : STMT_RUN_FINISH_ALL_RESULTS,
-            err);
+        query_begin(&q, db,
+                    run_id ? STMT_RUN_FINISH_RESULTS
+                           : STMT_RUN_FINISH_ALL_RESULTS,
+                    err);
         query_text(&q, code);
         query_text(&q, advice);
         if (run_id)

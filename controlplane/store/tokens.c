@@ -62,8 +62,7 @@ ps_db_join_each(struct ps_db *db,
 
 enum ps_rc
 ps_db_join_find(struct ps_db *db, const unsigned char hash[PS_DB_HASH_LEN],
-                int64_t now_ms, struct ps_join_token *join,
-                struct ps_err *err)
+                int64_t now_ms, struct ps_join_token *join, struct ps_err *err)
 {
     struct query q;
     bool found = false;

@@ -1,0 +1,99 @@
+/*
+ * The fleet as one service: it answers the agents' calls, keeps the log, the
+ * sessions and the reachability runs, and sends events. The REST API asks it
+ * for what only memory knows and tells it what has changed.
+ *
+ *   bus --call--> ps_fleet_call() --+-- sessions (leases, lost agents)
+ *   bus <-reply-- conf.reply()      +-- log (numbers, ring)
+ *   bus <-event-- conf.publish()    +-- runs (reachability)
+ *   api ----------- ps_fleet_*() ---+-- store, ca
+ *
+ * One loop, one thread. Time is the loop's clock, so that tests drive it by
+ * hand; the bus is two functions, so that they need no network.
+ */
+#ifndef PS_CONTROLPLANE_FLEET_FLEET_H
+#define PS_CONTROLPLANE_FLEET_FLEET_H
+
+#include "common/err.h"
+#include "common/io/loop.h"
+#include "controlplane/ca/ca.h"
+#include "controlplane/store/db.h"
+
+struct ps_fleet;
+
+struct ps_fleet_conf {
+    struct ps_loop *loop;
+    struct ps_db *db;
+    const struct ps_ca *ca;
+    uint64_t lease_ms, heartbeat_ms, tick_ms;
+    size_t log_entries, log_bytes;
+    /* To every agent, in order; may be lost. */
+    void (*publish)(void *arg, struct ps_str event);
+    /* Exactly once for each call given to ps_fleet_call(). */
+    void (*reply)(void *arg, void *call, struct ps_str body);
+    void *arg;
+};
+
+enum {
+    PS_FLEET_LOG_ENTRIES = 65536,
+    PS_FLEET_LOG_BYTES = 16 << 20,
+    /* The shortest lease that leaves time to notice a lost agent. */
+    PS_FLEET_LEASE_MIN_MS = 1000,
+    PS_FLEET_LOST_BEFORE_MS = 500,
+    PS_FLEET_MARGIN_MS = 100,
+    PS_FLEET_PROBE_TIMEOUT_MS = 20000
+};
+
+/* conf is copied. Runs left over from an earlier process are ended. */
+PS_MUST_USE enum ps_rc ps_fleet_new(struct ps_fleet **fleet,
+                                    const struct ps_fleet_conf *conf,
+                                    struct ps_err *err);
+/* Answers the calls that are held, and writes down when agents were last
+ * seen. */
+void ps_fleet_free(struct ps_fleet **fleet);
+
+/* A packed Portside__Call. The reply may come now or later. */
+void ps_fleet_call(struct ps_fleet *fleet, void *call, struct ps_str body);
+
+/* ---- for the REST API ---- */
+
+/* A cache was added, changed or removed. */
+void ps_fleet_config_changed(struct ps_fleet *fleet);
+/* Drops every answer of this cache everywhere. */
+PS_MUST_USE enum ps_rc ps_fleet_purge(struct ps_fleet *fleet,
+                                      const char *cache_id, uint64_t *number,
+                                      struct ps_err *err);
+/* Asks every connected agent to try the cache's origin. */
+PS_MUST_USE enum ps_rc ps_fleet_probe(struct ps_fleet *fleet,
+                                      const struct ps_cache_def *def,
+                                      char run_id[37], struct ps_err *err);
+/* The store has a new agent. */
+PS_MUST_USE enum ps_rc ps_fleet_agent_added(struct ps_fleet *fleet,
+                                            const struct ps_agent *agent,
+                                            struct ps_err *err);
+/* Both write the store too. */
+PS_MUST_USE enum ps_rc ps_fleet_revoke(struct ps_fleet *fleet, const char *id,
+                                       struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_fleet_forget(struct ps_fleet *fleet, const char *id,
+                                       struct ps_err *err);
+
+struct ps_fleet_agent {
+    const char *state; /* connected, disconnected, lost, revoked */
+    bool connected;
+    uint64_t applied, config_version;
+    uint64_t lease_left_ms;
+    int64_t last_seen_ms; /* wall; 0: never */
+};
+/* False when the agent is not known. */
+bool ps_fleet_agent(struct ps_fleet *fleet, const char *id,
+                    struct ps_fleet_agent *out);
+
+struct ps_fleet_status {
+    const char *epoch;
+    uint64_t newest;
+    size_t connected, lost, total;
+    bool restricted;
+};
+void ps_fleet_status(struct ps_fleet *fleet, struct ps_fleet_status *out);
+
+#endif
