@@ -1,0 +1,61 @@
+// A small TCP relay that a test puts between any two parts: delays, cuts
+// connections at a given byte, freezes, refuses.
+import net from 'node:net';
+
+export class Relay {
+  static async start(target, { host = '127.0.0.1' } = {}) {
+    const self = new Relay();
+    self.target = target; // { host, port }
+    self.delayMs = 0;
+    self.frozen = false;
+    self.cutAfterBytes = null; // of what the target says, per connection
+    self.pairs = new Set();
+    self.server = net.createServer((near) => self.#join(near));
+    await new Promise((resolve) => { self.server.listen(0, host, resolve); });
+    self.host = host;
+    self.port = self.server.address().port;
+    return self;
+  }
+
+  #join(near) {
+    const far = net.connect(this.target);
+    const pair = { near, far, said: 0 };
+    this.pairs.add(pair);
+    const end = () => { near.destroy(); far.destroy(); this.pairs.delete(pair); };
+    for (const s of [near, far]) {
+      s.setNoDelay(true);
+      s.on('error', end);
+      s.on('close', end);
+    }
+    near.on('data', (data) => this.#pass(pair, far, data));
+    far.on('data', (data) => {
+      const left = this.cutAfterBytes === null ? Infinity : this.cutAfterBytes - pair.said;
+      pair.said += data.length;
+      this.#pass(pair, near, data.subarray(0, Math.max(0, Math.min(left, data.length))));
+      if (data.length >= left) setTimeout(end, this.delayMs + 5);
+    });
+  }
+
+  #pass(pair, to, data) {
+    const go = () => {
+      if (to.destroyed || data.length === 0) return;
+      if (this.frozen) { setTimeout(go, 10); return; }
+      to.write(data);
+    };
+    if (this.delayMs > 0) setTimeout(go, this.delayMs);
+    else go();
+  }
+
+  get connections() { return this.pairs.size; }
+
+  // Ends all connections now; new ones are still taken.
+  cut() {
+    for (const { near, far } of this.pairs) { near.destroy(); far.destroy(); }
+    this.pairs.clear();
+  }
+
+  async stop() {
+    this.cut();
+    await new Promise((resolve) => { this.server.close(resolve); });
+  }
+}
