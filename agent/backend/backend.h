@@ -20,6 +20,19 @@
 struct ps_conn;
 struct ps_driver; /* static vtable of one kind of origin */
 
+enum {
+    /* After a cancel (time-out, refused row, ps_conn_cancel) the origin has
+     * this long to confirm it; then the connection is given up. */
+    PS_CANCEL_GRACE_MS = 1000,
+    /* A single row larger than this is PS_RESULT_TOO_BIG whatever the sink
+     * would take: drivers hold a row as a whole. */
+    PS_ROW_MAX_BYTES = 64 << 20
+};
+
+/* Before the program's threads start: removes every environment variable
+ * that would reach a client library (PG*). */
+void ps_backend_init(void);
+
 /* The driver for a provider, NULL when this build has none. */
 const struct ps_driver *ps_driver_find(enum ps_provider provider);
 
