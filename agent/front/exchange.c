@@ -1,0 +1,182 @@
+/* Exchanges: their pool, and the three kinds of replies. */
+#include "agent/front/exchange.h"
+
+#include "common/check.h"
+
+#include <stdlib.h>
+
+enum {
+    EXCHANGE_MAGIC = 0x45584348,
+    MAX_FREE = 256,
+    MAX_TEXT_BYTES = 64 << 10,
+    SMALL_ARENA_BYTES = 64 << 10 /* not worth counting */
+};
+
+void
+ps_exchanges_init(struct ps_exchanges *exchanges, struct ps_buffers *buffers,
+                  size_t arena_bytes)
+{
+    *exchanges =
+        (struct ps_exchanges){.buffers = buffers, .arena_bytes = arena_bytes};
+}
+
+static void
+exchange_free(struct ps_exchange *x)
+{
+    x->magic = 0;
+    ps_arena_free(&x->arena);
+    ps_buf_done(&x->text);
+    free(x);
+}
+
+void
+ps_exchanges_done(struct ps_exchanges *exchanges)
+{
+    PS_CHECK(exchanges->n_used == 0);
+    while (exchanges->free) {
+        struct ps_exchange *x = exchanges->free;
+        exchanges->free = x->next_free;
+        exchange_free(x);
+    }
+    exchanges->n_free = 0;
+}
+
+static struct ps_exchange *
+exchange_new(size_t arena_bytes)
+{
+    struct ps_exchange *x = calloc(1, sizeof(*x));
+    if (!x)
+        return NULL;
+    x->magic = EXCHANGE_MAGIC;
+    x->arena = ps_arena_new(arena_bytes);
+    ps_buf_init(&x->text, MAX_TEXT_BYTES);
+    if (!x->arena) {
+        free(x);
+        return NULL;
+    }
+    return x;
+}
+
+struct ps_exchange *
+ps_exchange_take(struct ps_exchanges *exchanges, struct ps_http *http)
+{
+    struct ps_exchange *x = exchanges->free;
+    if (x) {
+        exchanges->free = x->next_free;
+        exchanges->n_free--;
+    } else {
+        x = exchange_new(exchanges->arena_bytes);
+        if (!x)
+            return NULL;
+    }
+    exchanges->n_used++;
+    x->http = http;
+    x->state = PS_EXCHANGE_NEW;
+    x->started = x->head_only = x->last = x->keep_alive_1_0 = false;
+    x->charged = x->head_len = x->written = 0;
+    x->body = PS_STR_NONE;
+    return x;
+}
+
+void
+ps_exchange_give(struct ps_exchanges *exchanges, struct ps_exchange *x)
+{
+    PS_CHECK_OBJ(x, EXCHANGE_MAGIC);
+    PS_CHECK(x->state != PS_EXCHANGE_RUNNING && exchanges->n_used > 0);
+    if (x->started)
+        ps_req_done(&x->request.req);
+    ps_buffers_discharge(exchanges->buffers, x->charged);
+    exchanges->n_used--;
+    if (exchanges->n_free == MAX_FREE) {
+        exchange_free(x);
+        return;
+    }
+    ps_arena_reset(x->arena);
+    ps_buf_clear(&x->text);
+    x->next_free = exchanges->free;
+    exchanges->free = x;
+    exchanges->n_free++;
+}
+
+bool
+ps_exchange_charge(struct ps_exchanges *exchanges, struct ps_exchange *x)
+{
+    size_t bytes = ps_arena_used(x->arena);
+    if (PS_LIKELY(bytes <= SMALL_ARENA_BYTES))
+        return true;
+    if (!ps_buffers_charge(exchanges->buffers, bytes))
+        return false;
+    x->charged = bytes;
+    return true;
+}
+
+static void
+ready(struct ps_exchange *x, struct ps_reply_head *head)
+{
+    head->body_len = x->body.len;
+    if (x->last)
+        head->connection = PS_REPLY_CONNECTION_CLOSE;
+    else if (x->keep_alive_1_0)
+        head->connection = PS_REPLY_CONNECTION_KEEP_ALIVE;
+    x->head_len = ps_reply_head_write(x->head, head);
+    if (x->head_only)
+        x->body.len = 0;
+    x->state = PS_EXCHANGE_READY;
+}
+
+/* text becomes the JSON of an error. */
+static void
+write_error(struct ps_exchange *x, const struct ps_err *err)
+{
+    const struct ps_err_info *info = ps_err_info(err->rc);
+    struct ps_str message =
+        ps_str_of(err->message[0] ? err->message : info->sentence);
+    ps_buf_clear(&x->text);
+    ps_reply_error_body(&x->text, info->http_status, info->code, message);
+    x->body = ps_buf_str(&x->text);
+    if (ps_buf_rc(&x->text) != PS_OK) /* without memory: fewer words */
+        x->body = PS_STR("{\"statusCode\":503,\"code\":\"no_memory\","
+                         "\"error\":\"Service Unavailable\","
+                         "\"message\":\"not enough memory\"}");
+}
+
+void
+ps_exchange_reply_engine(struct ps_exchange *x)
+{
+    const struct ps_reply *reply = &x->request.req.reply;
+    struct ps_reply_head head = {
+        .status = 200, .reply = reply, .retry_after_ms = reply->retry_after_ms};
+    if (PS_LIKELY(reply->rc == PS_OK)) {
+        x->body = reply->body;
+    } else {
+        struct ps_err err = reply->err;
+        err.rc = reply->rc;
+        head.status = ps_err_info(reply->rc)->http_status;
+        if (reply->rc == PS_SHUTTING_DOWN)
+            x->last = true;
+        write_error(x, &err);
+    }
+    ready(x, &head);
+}
+
+void
+ps_exchange_reply_error(struct ps_exchange *x, const struct ps_err *err,
+                        const char *extra)
+{
+    const struct ps_err_info *info = ps_err_info(err->rc);
+    struct ps_reply_head head = {.status = info->http_status, .extra = extra};
+    if (info->http_status == 503)
+        head.retry_after_ms = 1000;
+    write_error(x, err);
+    ready(x, &head);
+}
+
+void
+ps_exchange_reply_text(struct ps_exchange *x, int status, struct ps_str body,
+                       const char *extra)
+{
+    struct ps_reply_head head = {
+        .status = status, .extra = extra, .no_body = status == 204};
+    x->body = body;
+    ready(x, &head);
+}

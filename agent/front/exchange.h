@@ -1,0 +1,78 @@
+/*
+ * One request with its reply, from the moment the request is complete until
+ * the last byte of the reply is written. Exchanges are kept in a stack like
+ * buffers: a hit finds its arena and request object in the cache.
+ *
+ *   READY <--route: own reply----- NEW --route: ps_req_start--> RUNNING
+ *     ^                                                            |
+ *     +------------------------- done -----------------------------+
+ */
+#ifndef PS_AGENT_FRONT_EXCHANGE_H
+#define PS_AGENT_FRONT_EXCHANGE_H
+
+#include "agent/front/buffers.h"
+#include "agent/front/polyscale.h"
+#include "agent/front/reply.h"
+#include "common/buf.h"
+
+struct ps_http;
+
+enum ps_exchange_state {
+    PS_EXCHANGE_NEW,
+    PS_EXCHANGE_RUNNING, /* the engine has it */
+    PS_EXCHANGE_READY    /* head and body can be written */
+};
+
+struct ps_exchange {
+    unsigned magic;
+    enum ps_exchange_state state;
+    struct ps_http *http;
+    struct ps_polyscale_request request; /* valid when started */
+    bool started; /* by ps_req_start: ps_req_done is due */
+    struct ps_arena *arena;
+    size_t charged; /* bytes of the arena counted in buffers */
+    /* How the reply is to be framed. */
+    bool head_only; /* HEAD */
+    bool last;      /* the connection closes behind it */
+    bool keep_alive_1_0;
+    /* The reply. */
+    char head[PS_REPLY_HEAD_MAX];
+    size_t head_len;
+    struct ps_str body; /* the engine's (valid until ps_req_done) or text's */
+    struct ps_buf text;
+    size_t written; /* of head and body together */
+    struct ps_exchange *next_free;
+};
+
+struct ps_exchanges {
+    struct ps_buffers *buffers; /* for the bound */
+    size_t arena_bytes;
+    struct ps_exchange *free;
+    size_t n_free, n_used;
+};
+
+void ps_exchanges_init(struct ps_exchanges *exchanges,
+                       struct ps_buffers *buffers, size_t arena_bytes);
+void ps_exchanges_done(struct ps_exchanges *exchanges);
+/* NULL without memory. */
+struct ps_exchange *ps_exchange_take(struct ps_exchanges *exchanges,
+                                     struct ps_http *http);
+/* Lets go of the answer, forgets everything. Not while RUNNING. */
+void ps_exchange_give(struct ps_exchanges *exchanges, struct ps_exchange *x);
+/* Counts what the arena holds; false: the bound on buffered bytes is
+ * reached. */
+PS_MUST_USE bool ps_exchange_charge(struct ps_exchanges *exchanges,
+                                    struct ps_exchange *x);
+
+/* Each makes x READY. */
+
+/* The engine's answer, of a request that is done. */
+void ps_exchange_reply_engine(struct ps_exchange *x);
+/* An error of the front's own; message NULL: the table's sentence. */
+void ps_exchange_reply_error(struct ps_exchange *x, const struct ps_err *err,
+                             const char *extra);
+/* A fixed text with a fixed status. */
+void ps_exchange_reply_text(struct ps_exchange *x, int status,
+                            struct ps_str body, const char *extra);
+
+#endif

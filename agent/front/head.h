@@ -1,0 +1,66 @@
+/*
+ * The head of an HTTP/1.1 request: llhttp reads the syntax, this file keeps
+ * what the front needs and refuses what could mean two things to two servers
+ * (request smuggling: RFC 9112 section 11.2).
+ *
+ * Spans are offsets from the request's first byte, which may move between two
+ * calls of ps_head_feed. Nothing is copied, nothing allocated.
+ */
+#ifndef PS_AGENT_FRONT_HEAD_H
+#define PS_AGENT_FRONT_HEAD_H
+
+#include "common/base.h"
+
+#include <llhttp.h>
+
+enum ps_http_method {
+    PS_HTTP_GET,
+    PS_HTTP_HEAD,
+    PS_HTTP_POST,
+    PS_HTTP_OPTIONS,
+    PS_HTTP_OTHER
+};
+
+struct ps_head_span {
+    size_t at, len;
+};
+
+struct ps_head {
+    llhttp_t parser;
+    const char *base; /* during ps_head_feed only */
+    /* What is being read. */
+    struct ps_head_span name, value;
+    bool in_value;
+    unsigned hosts, lengths, encodings;
+    /* The result. */
+    enum ps_http_method method;
+    struct ps_head_span target;
+    bool http_1_0;
+    bool has_length, chunked;
+    uint64_t content_length;
+    bool keep_alive;
+    bool expect_continue;
+    /* Cache-Control of the request */
+    bool no_cache, no_store, only_if_cached;
+    const char *problem; /* why it is bad: a sentence, static */
+};
+
+enum ps_head_result {
+    PS_HEAD_DONE,
+    PS_HEAD_MORE,
+    PS_HEAD_BAD
+};
+
+/* Before the first byte of each request. */
+void ps_head_begin(struct ps_head *head);
+/*
+ * Reads base[from..to), which continues what was fed before; base is where
+ * this request began. DONE: *end is the offset behind the empty line.
+ */
+PS_MUST_USE enum ps_head_result ps_head_feed(struct ps_head *head,
+                                             const char *base, size_t from,
+                                             size_t to, size_t *end);
+/* The path without scheme, authority and query; "*" stays. */
+struct ps_str ps_head_path(const struct ps_head *head, const char *base);
+
+#endif

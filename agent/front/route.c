@@ -1,0 +1,147 @@
+/* Which path and method mean what. */
+#include "agent/front/front_private.h"
+#include "common/check.h"
+
+enum target {
+    TARGET_NONE,
+    TARGET_SQL,
+    TARGET_HEALTHZ,
+    TARGET_READYZ
+};
+
+static const struct {
+    struct ps_str path;
+    enum target target;
+} targets[] = {
+    {{"/sql", 4},     TARGET_SQL    },
+ /* What clients make of an endpoint that ends in a slash. */
+    {{"//sql", 5},    TARGET_SQL    },
+    {{"/healthz", 8}, TARGET_HEALTHZ},
+    {{"/readyz", 7},  TARGET_READYZ },
+};
+
+static enum target
+find_target(struct ps_str path)
+{
+    for (size_t i = 0; i < PS_ARRAY_LEN(targets); i++) {
+        if (ps_str_eq(targets[i].path, path))
+            return targets[i].target;
+    }
+    return TARGET_NONE;
+}
+
+static void
+fail(struct ps_exchange *x, enum ps_rc rc, const char *extra)
+{
+    struct ps_err err;
+    ps_err_set(&err, rc, NULL);
+    ps_exchange_reply_error(x, &err, extra);
+}
+
+/* Hands a query to the engine. */
+static void
+start_sql(struct ps_http *http, struct ps_exchange *x)
+{
+    const struct ps_front *front = http->front;
+    const struct ps_clock *clock = ps_loop_clock(front->conf.loop);
+    struct ps_req *req = &x->request.req;
+    uint64_t received_us = ps_clock_now_us(clock);
+    struct ps_err err;
+    ps_req_init(req, front->conf.engine, front->conf.loop_index, x->arena);
+    enum ps_rc rc = ps_polyscale_accept(
+        &x->request,
+        (struct ps_str){http->data + http->start + http->body_at,
+                        http->body_end - http->body_at},
+        &err);
+    if (rc == PS_OK && !ps_exchange_charge(&http->front->exchanges, x))
+        rc = ps_err_set(&err, PS_NO_MEMORY, NULL);
+    if (rc != PS_OK) {
+        ps_exchange_reply_error(x, &err, NULL);
+        return;
+    }
+    req->source = ps_str_of(http->source);
+    req->no_cache = http->head.no_cache;
+    req->no_store = http->head.no_store;
+    req->only_if_cached = http->head.only_if_cached;
+    req->received_us = received_us;
+    req->parse_us = ps_clock_now_us(clock) - received_us;
+    req->done = ps_http_done;
+    req->front = x;
+    x->started = true;
+    x->state = PS_EXCHANGE_RUNNING;
+    ps_req_start(req);
+}
+
+static void
+route_sql(struct ps_http *http)
+{
+    if (http->head.method == PS_HTTP_POST)
+        start_sql(http, http->exchange);
+    else
+        fail(http->exchange, PS_METHOD, ps_reply_allow_post);
+}
+
+static bool
+is_get(const struct ps_http *http)
+{
+    return http->head.method == PS_HTTP_GET ||
+           http->head.method == PS_HTTP_HEAD;
+}
+
+static void
+route_healthz(struct ps_http *http)
+{
+    if (is_get(http))
+        ps_exchange_reply_text(http->exchange, 200,
+                               PS_STR("{\"status\":\"ok\"}"), NULL);
+    else
+        fail(http->exchange, PS_METHOD, ps_reply_allow_get);
+}
+
+static void
+route_readyz(struct ps_http *http)
+{
+    const struct ps_front_conf *conf = &http->front->conf;
+    struct ps_exchange *x = http->exchange;
+    const char *trouble = NULL;
+    if (!is_get(http)) {
+        fail(x, PS_METHOD, ps_reply_allow_get);
+        return;
+    }
+    if (http->front->draining)
+        trouble = ps_err_info(PS_SHUTTING_DOWN)->sentence;
+    else if (conf->not_ready)
+        trouble = conf->not_ready(conf->arg);
+    if (!trouble) {
+        ps_exchange_reply_text(x, 200, PS_STR("{\"status\":\"ready\"}"), NULL);
+        return;
+    }
+    ps_buf_clear(&x->text);
+    ps_reply_error_body(&x->text, 503, "not_ready", ps_str_of(trouble));
+    ps_exchange_reply_text(x, 503, ps_buf_str(&x->text), NULL);
+}
+
+void
+ps_route(struct ps_http *http)
+{
+    struct ps_str path = ps_head_path(&http->head, http->data + http->start);
+    if (http->head.method == PS_HTTP_OPTIONS) {
+        ps_exchange_reply_text(http->exchange, 204, PS_STR(""),
+                               ps_reply_preflight);
+        return;
+    }
+    switch (find_target(path)) {
+    case TARGET_SQL:
+        route_sql(http);
+        return;
+    case TARGET_HEALTHZ:
+        route_healthz(http);
+        return;
+    case TARGET_READYZ:
+        route_readyz(http);
+        return;
+    case TARGET_NONE:
+        fail(http->exchange, PS_NOT_FOUND, NULL);
+        return;
+    }
+}
