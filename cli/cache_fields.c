@@ -1,0 +1,191 @@
+/* A cache's settings between options, JSON and people. */
+#include "cli/cache_fields.h"
+
+#include "common/check.h"
+#include "common/file.h"
+#include "common/utf8.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CACHE_TYPES "postgres|mysql|mariadb|mssql"
+
+const struct ps_cache_field ps_cache_fields[] = {
+#define X(option, field, kind, value, help) \
+    {option, field, PS_FIELD_##kind, value},
+    PS_CACHE_FIELDS(X)
+#undef X
+};
+const size_t ps_cache_field_count = PS_ARRAY_LEN(ps_cache_fields);
+
+#define X(option, field, kind, what, text) \
+    {.name = (option), .value = (what), .help = (text)},
+/* clang-format off */
+const struct ps_option ps_cache_create_options[] = {
+    {.name = "name", .value = "NAME", .required = true,
+     .help = "of the cache, unique"},
+    {.name = "type", .value = CACHE_TYPES, .required = true,
+     .help = "of the database"},
+    PS_CACHE_FIELDS(X)
+    {.name = "wait", .help = "follow the reachability test; the default"},
+    {.name = "no-wait", .help = "do not wait for the reachability test"},
+    {.name = NULL},
+};
+const struct ps_option ps_cache_update_options[] = {
+    {.name = "name", .value = "NAME", .help = "the new name"},
+    PS_CACHE_FIELDS(X)
+    {.name = NULL},
+};
+/* clang-format on */
+#undef X
+
+/* Is text one of "a|b|c"? */
+static bool
+is_choice(const char *choices, const char *text)
+{
+    size_t len = strlen(text);
+    while (len > 0) {
+        size_t n = strcspn(choices, "|");
+        if (n == len && memcmp(choices, text, n) == 0)
+            return true;
+        if (choices[n] == '\0')
+            break;
+        choices += n + 1;
+    }
+    return false;
+}
+
+static enum ps_exit
+read_file(struct ps_ctl *ctl, const char *path, json_t **out)
+{
+    struct ps_err err;
+    char *text;
+    size_t len;
+    if (ps_file_read(path, 65536, &text, &len, &err) != PS_OK)
+        return ps_ctl_fail(ctl, PS_EXIT_USAGE, "usage", "%s", err.message);
+    bool pem = strstr(text, "-----BEGIN CERTIFICATE-----") != NULL;
+    *out = pem ? json_stringn(text, len) : NULL;
+    free(text);
+    return *out ? PS_EXIT_OK
+                : ps_ctl_fail(ctl, PS_EXIT_USAGE, "usage",
+                              "%s holds no certificate in PEM form", path);
+}
+
+static enum ps_exit
+read_field(struct ps_ctl *ctl, const struct ps_cache_field *field,
+           const char *text, json_t **out)
+{
+    int64_t number;
+    bool on;
+    switch (field->kind) {
+    case PS_FIELD_TEXT:
+        *out = json_string(text);
+        return *out ? PS_EXIT_OK
+                    : ps_ctl_bad_value(ctl, field->option, "valid UTF-8");
+    case PS_FIELD_FILE:
+        return read_file(ctl, text, out);
+    case PS_FIELD_CHOICE:
+        if (!is_choice(field->value, text))
+            return ps_ctl_bad_value(ctl, field->option, field->value);
+        *out = json_string(text);
+        return PS_EXIT_OK;
+    case PS_FIELD_SWITCH:
+        if (!ps_value_bool(text, &on))
+            return ps_ctl_bad_value(ctl, field->option, field->value);
+        *out = json_boolean(on);
+        return PS_EXIT_OK;
+    case PS_FIELD_INT:
+        if (!ps_value_int(text, &number))
+            return ps_ctl_bad_value(ctl, field->option, "a whole number");
+        break;
+    case PS_FIELD_DURATION:
+        if (!ps_value_duration_ms(text, &number))
+            return ps_ctl_bad_value(ctl, field->option,
+                                    "a duration like 500ms, 30s, 5m, 1h, 7d");
+        break;
+    case PS_FIELD_BYTES:
+        if (!ps_value_bytes(text, &number))
+            return ps_ctl_bad_value(ctl, field->option,
+                                    "a size like 4096, 64k, 10M, 1G");
+        break;
+    }
+    *out = json_integer(number);
+    return PS_EXIT_OK;
+}
+
+enum ps_exit
+ps_cache_fields_read(struct ps_ctl *ctl, json_t *body)
+{
+    const char *name = ps_ctl_value(ctl, "name");
+    if (name)
+        json_object_set_new(body, "name", json_string(name));
+    for (size_t i = 0; i < ps_cache_field_count; i++) {
+        const struct ps_cache_field *field = &ps_cache_fields[i];
+        const char *text = ps_ctl_value(ctl, field->option);
+        json_t *value = NULL;
+        if (text == NULL)
+            continue;
+        enum ps_exit rc = read_field(ctl, field, text, &value);
+        if (rc != PS_EXIT_OK)
+            return rc;
+        PS_CHECK(json_object_set_new(body, field->field, value) == 0);
+    }
+    return PS_EXIT_OK;
+}
+
+enum ps_exit
+ps_cache_type_read(struct ps_ctl *ctl, json_t *body)
+{
+    const char *type = ps_ctl_value(ctl, "type");
+    if (!is_choice(CACHE_TYPES, type))
+        return ps_ctl_bad_value(ctl, "type", CACHE_TYPES);
+    json_object_set_new(body, "database", json_string(type));
+    return PS_EXIT_OK;
+}
+
+static void
+show_field(const struct ps_cache_field *field, const json_t *value,
+           struct ps_table *table)
+{
+    char text[PS_VALUE_MAX];
+    switch (field->kind) {
+    case PS_FIELD_TEXT:
+    case PS_FIELD_CHOICE:
+        ps_table_add(table, PS_TINT_NONE, json_string_value(value));
+        break;
+    case PS_FIELD_FILE:
+        ps_table_add(table, PS_TINT_NONE,
+                     json_string_length(value) > 0 ? "given"
+                                                   : "the system's bundle");
+        break;
+    case PS_FIELD_SWITCH:
+        ps_table_add(table, PS_TINT_NONE, json_is_true(value) ? "on" : "off");
+        break;
+    case PS_FIELD_INT:
+        ps_table_addf(table, PS_TINT_NONE, "%" PRId64,
+                      (int64_t)json_integer_value(value));
+        break;
+    case PS_FIELD_DURATION:
+        ps_value_format_duration(json_integer_value(value), text);
+        ps_table_add(table, PS_TINT_NONE, text);
+        break;
+    case PS_FIELD_BYTES:
+        ps_value_format_bytes(json_integer_value(value), text);
+        ps_table_add(table, PS_TINT_NONE, text);
+        break;
+    }
+}
+
+void
+ps_cache_fields_show(const json_t *cache, struct ps_table *table)
+{
+    for (size_t i = 0; i < ps_cache_field_count; i++) {
+        const struct ps_cache_field *field = &ps_cache_fields[i];
+        const json_t *value = json_object_get(cache, field->field);
+        if (value == NULL || json_is_null(value))
+            continue;
+        ps_table_add(table, PS_TINT_DIM, field->option);
+        show_field(field, value, table);
+    }
+}
