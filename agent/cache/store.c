@@ -24,7 +24,7 @@
 enum {
     STORE_MAGIC = 0x57ace504,
     MAX_SHARDS = 64,
-    SHARD_BYTES = 16 << 20, /* aimed at when the number is chosen */
+    SHARD_BYTES = 4 << 20, /* at least, when the number is chosen */
     STORE_MIN_BYTES = 1 << 20,
     FIRST_BUCKETS = 64,
     GHOST_UNIT_BYTES = 1024, /* one ghost place for so many bytes of budget */
@@ -80,7 +80,7 @@ static unsigned
 choose_shards(uint64_t max_bytes)
 {
     unsigned n = 1;
-    while (n < MAX_SHARDS && max_bytes / n > SHARD_BYTES)
+    while (n < MAX_SHARDS && max_bytes / n >= 2 * SHARD_BYTES)
         n *= 2;
     return n;
 }
@@ -209,6 +209,14 @@ index_grow(struct shard *shard)
 
 /* ---- S3-FIFO ---- */
 
+static struct ps_entry *
+queue_oldest(const struct ps_list *queue)
+{
+    struct ps_link *link = ps_list_first(queue);
+    PS_CHECK(link != NULL);
+    return PS_CONTAINER_OF(link, struct ps_entry, link);
+}
+
 static bool
 entry_dead(const struct ps_entry *entry, uint64_t now_us)
 {
@@ -219,8 +227,7 @@ static void
 evict_from_small(struct shard *shard, uint64_t now_us,
                  struct ps_entry **victims)
 {
-    struct ps_entry *entry =
-        PS_CONTAINER_OF(ps_list_first(&shard->small), struct ps_entry, link);
+    struct ps_entry *entry = queue_oldest(&shard->small);
     if (entry->freq > 1 && !entry_dead(entry, now_us)) {
         queue_remove(shard, entry);
         entry->freq = 0;
@@ -235,8 +242,7 @@ evict_from_small(struct shard *shard, uint64_t now_us,
 static void
 evict_from_main(struct shard *shard, uint64_t now_us, struct ps_entry **victims)
 {
-    struct ps_entry *entry =
-        PS_CONTAINER_OF(ps_list_first(&shard->main), struct ps_entry, link);
+    struct ps_entry *entry = queue_oldest(&shard->main);
     if (entry->freq > 0 && !entry_dead(entry, now_us)) {
         queue_remove(shard, entry);
         entry->freq--;
