@@ -359,6 +359,18 @@ ps_fleet_agent(struct ps_fleet *fleet, const char *id,
     return true;
 }
 
+size_t
+ps_fleet_connected_in(struct ps_fleet *fleet, const char *region)
+{
+    PS_CHECK_OBJ(fleet, FLEET_MAGIC);
+    size_t at = 0, count = 0;
+    const struct ps_member *member;
+    while ((member = ps_sessions_next(fleet->sessions, &at)))
+        count += member->connected && !member->agent.revoked_ms &&
+                 strcmp(member->agent.region, region) == 0;
+    return count;
+}
+
 void
 ps_fleet_status(struct ps_fleet *fleet, struct ps_fleet_status *out)
 {

@@ -41,7 +41,11 @@ enum {
     PS_FLEET_LEASE_MIN_MS = 1000,
     PS_FLEET_LOST_BEFORE_MS = 500,
     PS_FLEET_MARGIN_MS = 100,
-    PS_FLEET_PROBE_TIMEOUT_MS = 20000
+    PS_FLEET_PROBE_TIMEOUT_MS = 20000,
+    /* Publishes whose reply is held at a time; the bus must take more calls
+     * than that. */
+    PS_FLEET_HELD_MAX = 192,
+    PS_FLEET_CALLS_MAX = 256
 };
 
 /* conf is copied. Runs left over from an earlier process are ended. */
@@ -87,6 +91,9 @@ struct ps_fleet_agent {
 /* False when the agent is not known. */
 bool ps_fleet_agent(struct ps_fleet *fleet, const char *id,
                     struct ps_fleet_agent *out);
+
+/* How many of this region's agents are connected. */
+size_t ps_fleet_connected_in(struct ps_fleet *fleet, const char *region);
 
 struct ps_fleet_status {
     const char *epoch;

@@ -66,11 +66,19 @@ fleet_drop_waiters(struct ps_fleet *fleet)
     }
 }
 
-/* Also for a publish that was sent again while the first reply is held. */
+/* Also for a publish that was sent again while the first reply is held. The
+ * bus answers a bounded number of calls at a time: held ones must leave room
+ * for the heartbeats that they wait for. */
 static void
 hold(struct ps_fleet *fleet, const struct ps_member *member, void *call,
      uint64_t first, uint64_t last)
 {
+    if (fleet->waiters.count >= PS_FLEET_HELD_MAX) {
+        fleet_reply_error(fleet, call, PS_TOO_MANY_REQUESTS,
+                          "too many global writes wait for their "
+                          "acknowledgement; send it again");
+        return;
+    }
     struct waiter *w = calloc(1, sizeof(*w));
     if (!w) {
         fleet_reply_error(fleet, call, PS_NO_MEMORY, NULL);

@@ -1,0 +1,118 @@
+/* Inside api/: a request on its way through the route table. */
+#ifndef PS_CONTROLPLANE_API_API_PRIVATE_H
+#define PS_CONTROLPLANE_API_API_PRIVATE_H
+
+#include "common/buf.h"
+#include "common/check.h"
+#include "controlplane/api/api.h"
+
+#include <jansson.h>
+
+enum {
+    API_MAGIC = 0x70734150,
+    API_PARAM_MAX = 64,
+    API_REPLY_MAX = 64 << 20
+};
+
+struct api_server; /* sockets, TLS, evhttp: server.c */
+
+struct ps_api {
+    unsigned magic;
+    struct ps_api_conf conf;
+    struct api_server *server;
+    int64_t started_ms; /* wall */
+    char url[512];      /* in join tokens */
+};
+
+/* Methods the API knows; others are simply not in the table. */
+enum api_method {
+    API_GET,
+    API_POST,
+    API_PUT,
+    API_PATCH,
+    API_DELETE,
+    API_OTHER
+};
+
+/* Filled by server.c, completed by handlers. */
+struct api_request {
+    struct ps_api *api;
+    enum api_method method;
+    const char *path;          /* without query */
+    const char *run;           /* ?run=, or NULL */
+    const char *authorization; /* header, or NULL */
+    struct ps_str text;        /* the body as it came */
+    /* For the handler: */
+    char param[API_PARAM_MAX]; /* what stood for {} in the route */
+    json_t *body;              /* an object; empty when there was no body */
+    /* By the handler: */
+    int status;        /* 200 unless set */
+    struct ps_buf out; /* the reply's body; empty: none */
+    char location[96]; /* "" : no Location header */
+    /* By the router, for 405: */
+    char allow[48];
+};
+
+/* Runs the request. Afterwards status and out are set whatever happened;
+ * api_request_done() frees. */
+void api_run(struct api_request *request);
+void api_request_done(struct api_request *request);
+/* Replaces what is in out by the error's body; the HTTP status. */
+int api_put_error(struct ps_buf *out, enum ps_rc rc, const char *message);
+
+typedef enum ps_rc api_handler(struct api_request *request, struct ps_err *err);
+
+/* caches.c */
+api_handler api_list_caches, api_create_cache, api_get_cache, api_update_cache,
+    api_delete_cache, api_purge_cache, api_test_cache, api_get_reachability;
+/* agents.c */
+api_handler api_list_regions, api_create_region, api_delete_region,
+    api_list_agents, api_delete_agent, api_revoke_agent;
+/* tokens.c */
+api_handler api_list_join_tokens, api_create_join_token, api_delete_join_token,
+    api_enroll, api_list_tokens, api_create_token, api_delete_token;
+/* status.c */
+api_handler api_health, api_get_ca, api_get_status;
+
+/* server.c */
+PS_MUST_USE enum ps_rc api_server_start(struct ps_api *api, struct ps_err *err);
+void api_server_stop(struct ps_api *api);
+int api_server_port(const struct ps_api *api);
+
+/* body.c: fields of a request's body. Messages name the field. */
+
+/* Every key is one of names (NULL-terminated), else PS_BAD_FIELD. */
+PS_MUST_USE enum ps_rc api_only_fields(const json_t *body,
+                                       const char *const *names,
+                                       struct ps_err *err);
+/* A text of min..max bytes; absent: PS_MISSING_FIELD when min > 0, else "".
+ * *out points into body. */
+PS_MUST_USE enum ps_rc api_text(const json_t *body, const char *name,
+                                size_t min, size_t max, const char **out,
+                                struct ps_err *err);
+/* Absent: *out stays as it is. */
+PS_MUST_USE enum ps_rc api_int(const json_t *body, const char *name,
+                               int64_t min, int64_t max, int64_t *out,
+                               struct ps_err *err);
+PS_MUST_USE enum ps_rc api_bool(const json_t *body, const char *name,
+                                int64_t *out, struct ps_err *err);
+/* A region's name: [a-z0-9-]{1,32}. */
+PS_MUST_USE enum ps_rc api_region_name(const json_t *body, const char *field,
+                                       const char **out, struct ps_err *err);
+
+/* write.c: the reply's JSON. Commas are put where they belong; key is NULL in
+ * arrays. A failure (memory, size) sticks in the buffer. */
+void api_open(struct ps_buf *out, const char *key, char bracket);
+void api_close(struct ps_buf *out, char bracket);
+void api_put_text(struct ps_buf *out, const char *key, const char *text);
+void api_put_int(struct ps_buf *out, const char *key, int64_t value);
+void api_put_bool(struct ps_buf *out, const char *key, bool value);
+/* A time of the store: RFC 3339, null for 0. */
+void api_put_time(struct ps_buf *out, const char *key, int64_t wall_ms);
+/* null when text is empty. */
+void api_put_text_or_null(struct ps_buf *out, const char *key,
+                          const char *text);
+/* json is JSON already. */
+void api_put_raw(struct ps_buf *out, const char *key, const char *json);
+
+#endif

@@ -1,0 +1,403 @@
+/*
+ * Caches: JSON to record and back by the field table (store/cache_def.h), and
+ * what a change sets off: a tick with the new version, an invalidation and a
+ * reachability run when the origin is another one.
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/tls.h"
+#include "controlplane/api/api_private.h"
+
+#include <stdio.h>
+
+/* --------------------------------------------------------------- write */
+
+static void
+put_uri_template(struct ps_buf *out, const struct ps_cache_def *def)
+{
+    char uri[160];
+    switch (def->type) {
+    case PS_DEF_POSTGRES:
+        snprintf(uri, sizeof(uri),
+                 "postgresql://{username}:{password}@{agent}:5432/{database}"
+                 "?application_name=%s",
+                 def->id);
+        break;
+    case PS_DEF_MSSQL:
+        snprintf(uri, sizeof(uri),
+                 "mssql://%s-{username}:{password}@{agent}:1433/{database}",
+                 def->id);
+        break;
+    default:
+        snprintf(uri, sizeof(uri),
+                 "%s://%s-{username}:{password}@{agent}:%d/{database}",
+                 ps_def_type_text(def->type), def->id,
+                 def->type == PS_DEF_MARIADB ? 3307 : 3306);
+        break;
+    }
+    api_put_text(out, "connectionUriTemplate", uri);
+}
+
+static void
+put_field(struct ps_buf *out, const struct ps_def_field *f,
+          const struct ps_cache_def *def)
+{
+    int64_t number = 0;
+    if (f->kind != PS_DEF_TEXT && f->kind != PS_DEF_LONG_TEXT)
+        memcpy(&number, (const char *)def + f->offset, sizeof(number));
+    switch (f->kind) {
+    case PS_DEF_TEXT:
+    case PS_DEF_LONG_TEXT:
+        api_put_text(out, f->json, ps_def_text(f, def));
+        break;
+    case PS_DEF_BOOL:
+        api_put_bool(out, f->json, number != 0);
+        break;
+    case PS_DEF_INT:
+        api_put_int(out, f->json, number);
+        break;
+    case PS_DEF_CHOICE:
+        api_put_text(out, f->json, ps_def_choice_text(f->choices, number));
+        break;
+    case PS_DEF_TIME:
+        api_put_time(out, f->json, number);
+        break;
+    }
+}
+
+static void
+put_cache(struct ps_buf *out, const struct ps_cache_def *def)
+{
+    size_t count;
+    const struct ps_def_field *fields = ps_def_fields(&count);
+    api_open(out, NULL, '{');
+    for (size_t i = 0; i < count; i++) {
+        put_field(out, &fields[i], def);
+        if (i == 0)
+            api_put_text(out, "workspaceId", "default");
+    }
+    put_uri_template(out, def);
+    api_close(out, '}');
+}
+
+/* ---------------------------------------------------------------- read */
+
+static enum ps_rc
+read_text(const json_t *value, const struct ps_def_field *f,
+          struct ps_cache_def *def, struct ps_err *err)
+{
+    if (!json_is_string(value))
+        return ps_err_set(err, PS_BAD_FIELD, "%s must be a string", f->json);
+    struct ps_str text = {.ptr = json_string_value(value),
+                          .len = json_string_length(value)};
+    enum ps_rc rc = ps_def_set_text(f, def, text);
+    if (rc == PS_TOO_BIG)
+        return ps_err_set(err, PS_BAD_FIELD, "%s is longer than %zu bytes",
+                          f->json, f->size - 1);
+    return rc == PS_OK ? PS_OK : ps_err_set(err, rc, NULL);
+}
+
+static enum ps_rc
+read_choice(const json_t *value, const struct ps_def_field *f,
+            struct ps_cache_def *def, struct ps_err *err)
+{
+    struct ps_str text = ps_str_of(json_string_value(value));
+    if (text.ptr && ps_def_choice_find(f->choices, text, ps_def_number(f, def)))
+        return PS_OK;
+    char list[128] = "";
+    size_t used = 0;
+    for (const struct ps_def_choice *c = f->choices; c->text; c++)
+        used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
+                                 used ? ", " : "", c->text);
+    return ps_err_set(err, PS_BAD_FIELD, "%s must be one of: %s", f->json,
+                      list);
+}
+
+static enum ps_rc
+read_field(const json_t *body, const struct ps_def_field *f,
+           struct ps_cache_def *def, struct ps_err *err)
+{
+    const json_t *value = json_object_get(body, f->json);
+    switch (f->kind) {
+    case PS_DEF_TEXT:
+    case PS_DEF_LONG_TEXT:
+        return read_text(value, f, def, err);
+    case PS_DEF_BOOL:
+        return api_bool(body, f->json, ps_def_number(f, def), err);
+    case PS_DEF_CHOICE:
+        return read_choice(value, f, def, err);
+    default:
+        return api_int(body, f->json, f->min, f->max, ps_def_number(f, def),
+                       err);
+    }
+}
+
+/* The fields that may be set now, from the body into def. */
+static enum ps_rc
+read_fields(const json_t *body, bool create, struct ps_cache_def *def,
+            struct ps_err *err)
+{
+    size_t count, known = 0;
+    const struct ps_def_field *fields = ps_def_fields(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct ps_def_field *f = &fields[i];
+        if (!json_object_get(body, f->json)) {
+            if (create && f->required)
+                return ps_err_set(err, PS_MISSING_FIELD, "%s is missing",
+                                  f->json);
+            continue;
+        }
+        known++;
+        if (f->access == PS_DEF_READ_ONLY ||
+            (f->access == PS_DEF_AT_CREATE && !create))
+            return ps_err_set(err, PS_BAD_FIELD, "%s cannot be changed",
+                              f->json);
+        enum ps_rc rc = read_field(body, f, def, err);
+        if (rc != PS_OK)
+            return rc;
+    }
+    if (known < json_object_size(body))
+        return ps_err_set(err, PS_BAD_FIELD,
+                          "the body has a field that caches do not have; "
+                          "check the spelling");
+    return PS_OK;
+}
+
+/* ------------------------------------------------------------- changes */
+
+/* The change itself has happened: what fails here is only logged. */
+static void
+start_probe(struct ps_api *api, const struct ps_cache_def *def)
+{
+    char run_id[37];
+    struct ps_err err;
+    if (ps_fleet_probe(api->conf.fleet, def, run_id, &err) != PS_OK)
+        ps_warn("api", "cannot start a reachability run of cache %s: %s",
+                def->id, err.message);
+}
+
+enum ps_rc
+api_create_cache(struct api_request *request, struct ps_err *err)
+{
+    struct ps_api *api = request->api;
+    struct ps_cache_def def;
+    ps_def_init(&def);
+    ps_uuid_make(def.id);
+    def.created_ms = def.updated_ms = ps_wall_ms();
+    enum ps_rc rc = read_fields(request->body, true, &def, err);
+    if (rc == PS_OK)
+        rc = ps_def_check(&def, err);
+    if (rc == PS_OK && def.port == 0)
+        def.port = ps_def_default_port(def.type);
+    if (rc == PS_OK)
+        rc = ps_db_cache_insert(api->conf.db, &def, err);
+    if (rc == PS_OK) {
+        ps_info("api", "created cache %s", def.id);
+        ps_fleet_config_changed(api->conf.fleet);
+        start_probe(api, &def);
+        request->status = 201;
+        snprintf(request->location, sizeof(request->location), "/v1/caches/%s",
+                 def.id);
+        put_cache(&request->out, &def);
+    }
+    ps_def_done(&def);
+    return rc;
+}
+
+static bool
+same_origin(const struct ps_cache_def *a, const struct ps_cache_def *b)
+{
+    return strcmp(a->host, b->host) == 0 && a->port == b->port &&
+           a->tls_mode == b->tls_mode &&
+           strcmp(a->tls_ca ? a->tls_ca : "", b->tls_ca ? b->tls_ca : "") == 0;
+}
+
+static enum ps_rc
+update(struct api_request *request, const struct ps_cache_def *old,
+       struct ps_cache_def *def, struct ps_err *err)
+{
+    struct ps_api *api = request->api;
+    uint64_t number;
+    if (json_object_size(request->body) == 0)
+        return ps_err_set(err, PS_MISSING_FIELD,
+                          "the body has no field; send what is to change");
+    enum ps_rc rc = read_fields(request->body, false, def, err);
+    if (rc == PS_OK)
+        rc = ps_def_check(def, err);
+    if (rc != PS_OK)
+        return rc;
+    def->revision++;
+    def->updated_ms = PS_MAX(ps_wall_ms(), old->updated_ms);
+    rc = ps_db_cache_update(api->conf.db, def, err);
+    if (rc != PS_OK)
+        return rc;
+    ps_info("api", "changed cache %s", def->id);
+    ps_fleet_config_changed(api->conf.fleet);
+    if (!same_origin(old, def)) {
+        if (ps_fleet_purge(api->conf.fleet, def->id, &number, NULL) != PS_OK)
+            ps_warn("api", "cannot invalidate cache %s", def->id);
+        start_probe(api, def);
+    }
+    put_cache(&request->out, def);
+    return PS_OK;
+}
+
+enum ps_rc
+api_update_cache(struct api_request *request, struct ps_err *err)
+{
+    struct ps_cache_def old, def;
+    struct ps_db *db = request->api->conf.db;
+    enum ps_rc rc = ps_db_cache_get(db, request->param, &old, err);
+    if (rc != PS_OK)
+        return rc;
+    rc = ps_db_cache_get(db, request->param, &def, err);
+    if (rc == PS_OK) {
+        rc = update(request, &old, &def, err);
+        ps_def_done(&def);
+    }
+    ps_def_done(&old);
+    return rc;
+}
+
+enum ps_rc
+api_delete_cache(struct api_request *request, struct ps_err *err)
+{
+    struct ps_api *api = request->api;
+    enum ps_rc rc = ps_db_cache_delete(api->conf.db, request->param, err);
+    if (rc != PS_OK)
+        return rc;
+    ps_info("api", "deleted cache %s", request->param);
+    ps_fleet_config_changed(api->conf.fleet);
+    request->status = 204;
+    return PS_OK;
+}
+
+/* ---------------------------------------------------------------- read */
+
+static enum ps_rc
+list_cache(void *arg, const struct ps_cache_def *def)
+{
+    put_cache(arg, def);
+    return PS_OK;
+}
+
+enum ps_rc
+api_list_caches(struct api_request *request, struct ps_err *err)
+{
+    api_open(&request->out, NULL, '[');
+    enum ps_rc rc =
+        ps_db_cache_each(request->api->conf.db, list_cache, &request->out, err);
+    api_close(&request->out, ']');
+    return rc;
+}
+
+enum ps_rc
+api_get_cache(struct api_request *request, struct ps_err *err)
+{
+    struct ps_cache_def def;
+    enum ps_rc rc =
+        ps_db_cache_get(request->api->conf.db, request->param, &def, err);
+    if (rc == PS_OK) {
+        put_cache(&request->out, &def);
+        ps_def_done(&def);
+    }
+    return rc;
+}
+
+/* ------------------------------------------------- purge, reachability */
+
+/* A body without fields, and a cache that exists. */
+static enum ps_rc
+find_cache(struct api_request *request, struct ps_cache_def *def,
+           struct ps_err *err)
+{
+    static const char *const fields[] = {NULL};
+    enum ps_rc rc = api_only_fields(request->body, fields, err);
+    if (rc == PS_OK)
+        rc = ps_db_cache_get(request->api->conf.db, request->param, def, err);
+    return rc;
+}
+
+enum ps_rc
+api_purge_cache(struct api_request *request, struct ps_err *err)
+{
+    struct ps_cache_def def;
+    uint64_t number;
+    enum ps_rc rc = find_cache(request, &def, err);
+    if (rc != PS_OK)
+        return rc;
+    rc = ps_fleet_purge(request->api->conf.fleet, def.id, &number, err);
+    ps_def_done(&def);
+    if (rc != PS_OK)
+        return rc;
+    api_open(&request->out, NULL, '{');
+    api_put_int(&request->out, "number", (int64_t)number);
+    api_close(&request->out, '}');
+    return PS_OK;
+}
+
+enum ps_rc
+api_test_cache(struct api_request *request, struct ps_err *err)
+{
+    struct ps_cache_def def;
+    char run_id[37];
+    enum ps_rc rc = find_cache(request, &def, err);
+    if (rc != PS_OK)
+        return rc;
+    rc = ps_fleet_probe(request->api->conf.fleet, &def, run_id, err);
+    ps_def_done(&def);
+    if (rc != PS_OK)
+        return rc;
+    request->status = 202;
+    api_open(&request->out, NULL, '{');
+    api_put_text(&request->out, "runId", run_id);
+    api_close(&request->out, '}');
+    return PS_OK;
+}
+
+static enum ps_rc
+put_result(void *arg, const struct ps_run_result *result)
+{
+    struct ps_buf *out = arg;
+    api_open(out, NULL, '{');
+    api_put_text(out, "agentId", result->agent_id);
+    api_put_text(out, "agentName", result->agent_name);
+    api_put_text(out, "region", result->region);
+    api_put_bool(out, "done", result->done);
+    api_put_bool(out, "ok", result->ok);
+    api_put_text(out, "code", result->code);
+    api_put_raw(out, "stages", result->stages);
+    api_put_text(out, "sourceAddress", result->source_address);
+    api_put_text(out, "targetAddress", result->target_address);
+    api_put_text(out, "serverVersion", result->server_version);
+    api_put_text(out, "advice", result->advice);
+    api_close(out, '}');
+    return PS_OK;
+}
+
+enum ps_rc
+api_get_reachability(struct api_request *request, struct ps_err *err)
+{
+    struct ps_db *db = request->api->conf.db;
+    struct ps_buf *out = &request->out;
+    struct ps_cache_def def;
+    struct ps_run run;
+    enum ps_rc rc = ps_db_cache_get(db, request->param, &def, err);
+    if (rc != PS_OK)
+        return rc;
+    ps_def_done(&def);
+    rc = ps_db_run_get(db, request->param, request->run, &run, err);
+    if (rc != PS_OK)
+        return rc;
+    api_open(out, NULL, '{');
+    api_put_text(out, "runId", run.id);
+    api_put_text(out, "cacheId", run.cache_id);
+    api_put_text(out, "state", run.finished_ms ? "done" : "running");
+    api_put_time(out, "startedAt", run.started_ms);
+    api_put_time(out, "finishedAt", run.finished_ms);
+    api_open(out, "results", '[');
+    rc = ps_db_run_result_each(db, run.id, put_result, out, err);
+    api_close(out, ']');
+    api_close(out, '}');
+    return rc;
+}

@@ -1,0 +1,206 @@
+/*
+ * Every path of the API in one table, and the way of a request: route, token,
+ * body, handler. A path that is not in the table is 404 before anything is
+ * asked for; everything in it that needs a token is 401 without one.
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/tls.h"
+#include "common/utf8.h"
+#include "controlplane/api/api_private.h"
+
+#include <stdio.h>
+
+enum auth {
+    OPEN,  /* no token */
+    TOKEN, /* a bearer token */
+};
+enum body {
+    NO_BODY,   /* what is sent is ignored */
+    MAY_BODY,  /* an object or nothing */
+    MUST_BODY, /* an object */
+};
+
+static const struct route {
+    enum api_method method;
+    const char *path; /* {} stands for one segment */
+    api_handler *handler;
+    enum auth auth;
+    enum body body;
+} routes[] = {
+    {API_GET,    "/healthz",                   api_health,            OPEN,  NO_BODY  },
+    {API_GET,    "/v1/ca",                     api_get_ca,            OPEN,  NO_BODY  },
+    {API_GET,    "/v1/status",                 api_get_status,        TOKEN, NO_BODY  },
+    {API_GET,    "/v1/caches",                 api_list_caches,       TOKEN, NO_BODY  },
+    {API_POST,   "/v1/caches",                 api_create_cache,      TOKEN, MUST_BODY},
+    {API_GET,    "/v1/caches/{}",              api_get_cache,         TOKEN, NO_BODY  },
+    {API_PATCH,  "/v1/caches/{}",              api_update_cache,      TOKEN, MUST_BODY},
+    {API_DELETE, "/v1/caches/{}",              api_delete_cache,      TOKEN, NO_BODY  },
+    {API_PUT,    "/v1/caches/{}/purge",        api_purge_cache,       TOKEN, MAY_BODY },
+    {API_POST,   "/v1/caches/{}/test",         api_test_cache,        TOKEN, MAY_BODY },
+    {API_GET,    "/v1/caches/{}/reachability", api_get_reachability,  TOKEN,
+     NO_BODY                                                                          },
+    {API_GET,    "/v1/regions",                api_list_regions,      TOKEN, NO_BODY  },
+    {API_POST,   "/v1/regions",                api_create_region,     TOKEN, MUST_BODY},
+    {API_DELETE, "/v1/regions/{}",             api_delete_region,     TOKEN, NO_BODY  },
+    {API_GET,    "/v1/agents",                 api_list_agents,       TOKEN, NO_BODY  },
+    {API_DELETE, "/v1/agents/{}",              api_delete_agent,      TOKEN, NO_BODY  },
+    {API_POST,   "/v1/agents/{}/revoke",       api_revoke_agent,      TOKEN, MAY_BODY },
+    {API_GET,    "/v1/join-tokens",            api_list_join_tokens,  TOKEN, NO_BODY  },
+    {API_POST,   "/v1/join-tokens",            api_create_join_token, TOKEN, MUST_BODY},
+    {API_DELETE, "/v1/join-tokens/{}",         api_delete_join_token, TOKEN, NO_BODY  },
+    {API_POST,   "/v1/enroll",                 api_enroll,            OPEN,  MUST_BODY},
+    {API_GET,    "/v1/tokens",                 api_list_tokens,       TOKEN, NO_BODY  },
+    {API_POST,   "/v1/tokens",                 api_create_token,      TOKEN, MUST_BODY},
+    {API_DELETE, "/v1/tokens/{}",              api_delete_token,      TOKEN, NO_BODY  },
+};
+
+static const char *const method_names[] = {
+    [API_GET] = "GET",     [API_POST] = "POST",     [API_PUT] = "PUT",
+    [API_PATCH] = "PATCH", [API_DELETE] = "DELETE", [API_OTHER] = "?",
+};
+
+/* --------------------------------------------------------------- route */
+
+/* Copies the segment for {} to param. */
+static bool
+matches(const char *pattern, const char *path, char param[API_PARAM_MAX])
+{
+    while (*pattern) {
+        if (pattern[0] != '{') {
+            if (*pattern++ != *path++)
+                return false;
+            continue;
+        }
+        size_t len = strcspn(path, "/");
+        if (len == 0 || len >= API_PARAM_MAX)
+            return false;
+        memcpy(param, path, len);
+        param[len] = '\0';
+        path += len;
+        pattern += 2;
+    }
+    return *path == '\0';
+}
+
+static enum ps_rc
+find_route(struct api_request *request, const struct route **out,
+           struct ps_err *err)
+{
+    char param[API_PARAM_MAX];
+    size_t used = 0;
+    request->allow[0] = '\0';
+    for (size_t i = 0; i < PS_ARRAY_LEN(routes); i++) {
+        const struct route *route = &routes[i];
+        if (!matches(route->path, request->path, param))
+            continue;
+        if (route->method == request->method) {
+            if (strchr(route->path, '{'))
+                memcpy(request->param, param, sizeof(param));
+            *out = route;
+            return PS_OK;
+        }
+        used += (size_t)snprintf(request->allow + used,
+                                 sizeof(request->allow) - used, "%s%s",
+                                 used ? ", " : "", method_names[route->method]);
+        PS_CHECK(used < sizeof(request->allow));
+    }
+    if (request->allow[0])
+        return ps_err_set(err, PS_METHOD, "this path takes %s only",
+                          request->allow);
+    return ps_err_set(err, PS_NOT_FOUND,
+                      "no such path; the API is described in openapi.yaml");
+}
+
+/* --------------------------------------------------------------- token */
+
+enum {
+    USED_EVERY_MS = 60000 /* how exact "last used" is */
+};
+
+static enum ps_rc
+authenticate(struct api_request *request, struct ps_err *err)
+{
+    static const char scheme[] = "Bearer ";
+    const char *header = request->authorization;
+    struct ps_api_token token;
+    unsigned char hash[PS_DB_HASH_LEN];
+    if (!header)
+        return ps_err_set(err, PS_UNAUTHORIZED,
+                          "no token; send \"Authorization: Bearer psk_...\"");
+    if (strncasecmp(header, scheme, sizeof(scheme) - 1) != 0)
+        return ps_err_set(err, PS_UNAUTHORIZED,
+                          "the Authorization header must be \"Bearer "
+                          "psk_...\"");
+    header += sizeof(scheme) - 1;
+    ps_sha256(ps_str_of(header + strspn(header, " ")), hash);
+    enum ps_rc rc = ps_db_token_find(request->api->conf.db, hash, &token, err);
+    if (rc != PS_OK)
+        return rc;
+    int64_t now = ps_wall_ms();
+    if (now - token.last_used_ms >= USED_EVERY_MS &&
+        ps_db_token_used(request->api->conf.db, token.id, now, NULL) != PS_OK)
+        ps_warn("api", "cannot note the use of token %s", token.id);
+    return PS_OK;
+}
+
+/* ---------------------------------------------------------------- body */
+
+static enum ps_rc
+parse_body(struct api_request *request, enum body want, struct ps_err *err)
+{
+    json_error_t error;
+    if (want == NO_BODY)
+        return PS_OK;
+    if (request->text.len == 0 && want == MAY_BODY) {
+        request->body = json_object();
+        return request->body ? PS_OK : ps_err_set(err, PS_NO_MEMORY, NULL);
+    }
+    if (ps_utf8_check(request->text) < request->text.len)
+        return ps_err_set(err, PS_BAD_UTF8, NULL);
+    request->body =
+        json_loadb(request->text.ptr ? request->text.ptr : "",
+                   request->text.len, JSON_REJECT_DUPLICATES, &error);
+    if (!request->body)
+        return ps_err_set(err, PS_BAD_JSON,
+                          "the body is not JSON (line %d, column %d)",
+                          error.line, error.column);
+    if (!json_is_object(request->body))
+        return ps_err_set(err, PS_BAD_JSON, "the body must be a JSON object");
+    return PS_OK;
+}
+
+/* ----------------------------------------------------------------- run */
+
+void
+api_run(struct api_request *request)
+{
+    const struct route *route = NULL;
+    struct ps_err err = {.rc = PS_OK};
+    request->status = 200;
+    ps_buf_init(&request->out, API_REPLY_MAX);
+    enum ps_rc rc = find_route(request, &route, &err);
+    if (rc == PS_OK && route->auth == TOKEN)
+        rc = authenticate(request, &err);
+    if (rc == PS_OK)
+        rc = parse_body(request, route->body, &err);
+    if (rc == PS_OK)
+        rc = route->handler(request, &err);
+    if (rc == PS_OK)
+        rc = ps_buf_rc(&request->out);
+    if (rc == PS_OK)
+        return;
+    if (ps_err_info(rc)->http_status >= 500)
+        ps_log((enum ps_log_level)ps_err_info(rc)->log_level, "api",
+               "%s %s failed: %s", method_names[request->method], request->path,
+               err.message);
+    request->status = api_put_error(&request->out, rc, err.message);
+}
+
+void
+api_request_done(struct api_request *request)
+{
+    json_decref(request->body);
+    request->body = NULL;
+    ps_buf_done(&request->out);
+}
