@@ -1,0 +1,207 @@
+/*
+ * One request, from parsed protocol to finished reply: a list of named steps
+ * (top of engine.c). Every front fills a struct ps_req and starts it; the
+ * engine decides between hit, miss and bypass in one place.
+ *
+ * Threads: a request belongs to one loop at a time. It starts on its front
+ * loop, may move to its principal's home loop for everything between
+ * ACQUIRE and STORE, and always comes back before `done` runs. The front must
+ * keep the object until then; ps_req_abandon says that nobody waits any more.
+ *
+ * Memory: the front owns the object and the arena; both may be used again
+ * after done. A hit allocates nothing.
+ */
+#ifndef PS_AGENT_REQ_REQ_H
+#define PS_AGENT_REQ_REQ_H
+
+#include "agent/backend/backend.h"
+#include "agent/cache/change.h"
+#include "agent/cache/lease.h"
+#include "agent/config/config.h"
+#include "agent/pool/pool.h"
+#include "agent/sql/sql.h"
+#include "common/arena.h"
+#include "common/err.h"
+#include "common/io/loop.h"
+
+/* How the answer came about; text as in Cache-Status (RFC 9211). */
+enum ps_verdict {
+    PS_VERDICT_HIT,    /* portside; hit; ttl=.. */
+    PS_VERDICT_MISS,   /* portside; fwd=uri-miss[; stored] */
+    PS_VERDICT_STALE,  /* portside; fwd=stale[; stored]: was there, no
+                          longer valid */
+    PS_VERDICT_BYPASS, /* portside; fwd=bypass; detail=reason */
+    PS_VERDICT_NONE    /* failed before it was decided */
+};
+
+/*
+ * Reasons of the engine beside those of the SQL analysis. X(name, code,
+ * sentence); the code is what Portside-Reason carries.
+ */
+#define PS_REASON_TABLE(X)                                                     \
+    X(HIT, "hit", "answered from memory")                                      \
+    X(FIRST_SEEN, "first_seen", "this query has not been repeated yet")        \
+    X(STORED, "stored", "the answer is in memory from now on")                 \
+    X(COALESCED, "coalesced", "answered together with an equal request")       \
+    X(EXPIRED, "expired", "the kept answer's time to live had passed")         \
+    X(INVALIDATED, "invalidated", "a write changed a table it depends on")     \
+    X(WRITE_IN_FLIGHT, "write_in_flight",                                      \
+      "a write to a table it depends on is under way")                         \
+    X(CHANGED_MEANWHILE, "changed_meanwhile",                                  \
+      "a write came while the query ran; the answer was not kept")             \
+    X(NO_LEASE, "no_lease", "the control plane cannot be reached")             \
+    X(RESTRICTED, "restricted", "an agent is lost; old answers are not used")  \
+    X(CACHING_OFF, "caching_off", "caching is switched off for this cache")    \
+    X(NO_CATALOG, "no_catalog", "the database's catalogue is not known")       \
+    X(UNKNOWN_RELATION, "unknown_relation", "a table is not in the catalogue") \
+    X(ROW_SECURITY, "row_security", "a table has row-level security")          \
+    X(FOREIGN_TABLE, "foreign_table", "a table's rows live elsewhere")         \
+    X(TOO_BIG, "too_big", "the answer is larger than max_entry_bytes")         \
+    X(NO_MEMORY, "store_full", "no room in memory for the answer")             \
+    X(TTL_TOO_SHORT, "ttl_too_short",                                          \
+      "the answer changes too often to be kept")                               \
+    X(CLIENT_NO_CACHE, "client_no_cache", "the client asked for a fresh one")  \
+    X(NEWER_KEPT, "newer_kept",                                                \
+      "the answer to a later query is in memory already")                      \
+    X(NOT_CONFIRMED, "not_confirmed",                                          \
+      "the write is done, but not every agent has confirmed it in time")       \
+    X(ERROR, "error", "the request failed")
+
+enum ps_reason {
+#define X(name, code, sentence) PS_REASON_##name,
+    PS_REASON_TABLE(X)
+#undef X
+    PS_REASON_COUNT
+};
+
+enum ps_result_format {
+    PS_FORMAT_POLYSCALE = 1 /* part of the key (hazard 27) */
+};
+
+struct ps_entry; /* agent/cache/store.h */
+
+struct ps_reply {
+    enum ps_rc rc;      /* PS_OK: body is the answer */
+    struct ps_err err;  /* for the client, when rc != PS_OK */
+    struct ps_str body; /* valid until ps_req_done() */
+    enum ps_verdict verdict;
+    const char *reason; /* code text, static */
+    bool stored;
+    int64_t ttl_ms, age_ms;  /* of a hit or a stored answer */
+    uint64_t retry_after_ms; /* 0: no Retry-After */
+    /* Microseconds, for Server-Timing; 0: did not happen. */
+    uint64_t parse_us, lookup_us, pool_us, origin_us, encode_us;
+};
+
+struct ps_engine;
+struct ps_req;
+
+/* What a protocol front knows how to do with its own request. */
+struct ps_req_protocol {
+    enum ps_result_format format;
+    /*
+     * Makes the statement for the driver out of the protocol's own text and
+     * bindings (knex: ? to $1). Called at most once, only when memory does
+     * not answer; result in the request's arena.
+     */
+    enum ps_rc (*prepare)(struct ps_req *req, struct ps_statement *out,
+                          struct ps_err *err);
+};
+
+struct ps_req {
+    unsigned magic;
+    /* ---- filled by the front; must stay valid until done ---- */
+    struct ps_engine *engine;
+    unsigned loop_index; /* the front's loop */
+    struct ps_arena *arena;
+    const struct ps_req_protocol *protocol;
+    struct ps_str cache_id, user, password, database;
+    bool has_provider;
+    enum ps_provider provider;
+    struct ps_str sql;          /* as the client sent it; valid UTF-8, no NUL */
+    struct ps_str key_sql;      /* sql without plain comments (hazard 22) */
+    struct ps_str key_bindings; /* type and bytes of each, length-prefixed */
+    struct ps_str source;       /* client's address, for failed logins */
+    bool no_cache;              /* do not answer from memory */
+    bool no_store;              /* do not keep the answer */
+    bool only_if_cached;
+    uint64_t received_us; /* monotonic */
+    uint64_t parse_us;
+    /* On the front's loop; may be called from inside ps_req_start. */
+    void (*done)(struct ps_req *req);
+    void *front; /* the front's */
+
+    /* ---- the engine's answer ---- */
+    struct ps_reply reply;
+
+    /* ---- the engine's own ---- */
+    void *state; /* in the arena */
+    _Atomic bool abandoned;
+};
+
+/* All members but those the front fills are set. */
+void ps_req_init(struct ps_req *req, struct ps_engine *engine,
+                 unsigned loop_index, struct ps_arena *arena);
+/* Runs the steps; done runs exactly once, perhaps before this returns. */
+void ps_req_start(struct ps_req *req);
+/* The client went away: a read is cancelled, a write is left to finish. done
+ * still runs. Front's loop. */
+void ps_req_abandon(struct ps_req *req);
+/* After done: lets go of the answer. The arena may be reset then. */
+void ps_req_done(struct ps_req *req);
+
+/* Limits and parts of the whole process. */
+struct ps_engine_conf {
+    struct ps_clock *clock;
+    struct ps_loop **loops; /* n_loops; each runs on its own thread */
+    unsigned n_loops;
+    struct ps_config *config;
+    struct ps_lease *lease;
+    const struct ps_publisher *publisher;
+    const struct ps_driver *(*find_driver)(enum ps_provider provider);
+    uint64_t memory_bytes;    /* budget of the store */
+    uint64_t max_reply_bytes; /* result larger than this: 507 */
+    uint64_t verified_ms;     /* how long a login counts; 60000 */
+    size_t max_principals;
+    unsigned max_waiters; /* on one in-flight read */
+};
+/* Makes store, spaces, policy, catalogues, principals and the loops' pools.
+ * NULL without memory. */
+struct ps_engine *ps_engine_new(const struct ps_engine_conf *conf);
+/* All requests done, loops no longer running. */
+void ps_engine_free(struct ps_engine **engine);
+/* New requests fail with PS_SHUTTING_DOWN; fn (any thread) when the last one
+ * under way is done. */
+void ps_engine_drain(struct ps_engine *engine, void (*fn)(void *arg),
+                     void *arg);
+
+/* From other agents, by the link, in order; any thread. */
+void ps_engine_apply(struct ps_engine *engine, const struct ps_change *change);
+/* Definitions changed: pools and answers of the caches concerned are adjusted.
+ * After ps_config_replace; any thread. */
+void ps_engine_reconfigured(struct ps_engine *engine);
+
+#define PS_ENGINE_COUNTER_TABLE(X)                                          \
+    X(REQUESTS, "requests_total", "requests")                               \
+    X(HITS, "hits_total", "requests answered from memory")                  \
+    X(MISSES, "misses_total", "cacheable reads that went to the origin")    \
+    X(BYPASSES, "bypasses_total", "requests that may not be cached")        \
+    X(WRITES, "writes_total", "statements that may write")                  \
+    X(ERRORS, "errors_total", "requests that failed")                       \
+    X(STORES, "stores_total", "answers kept")                               \
+    X(COALESCED, "coalesced_total", "requests that shared another's query") \
+    X(INVALIDATIONS, "invalidations_total", "changes applied")
+
+enum ps_engine_counter {
+#define X(name, text, help) PS_ENGINE_##name,
+    PS_ENGINE_COUNTER_TABLE(X)
+#undef X
+    PS_ENGINE_COUNTER_COUNT
+};
+struct ps_engine_stats {
+    uint64_t counters[PS_ENGINE_COUNTER_COUNT];
+    uint64_t store_bytes, store_entries;
+};
+void ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * The end of every request. FAIL is the one place where an error becomes a
+ * reply; LEAVE lets go of what lives on the home loop; FINISH counts and
+ * hands over to the front, on the front's loop.
+ */
+#include "agent/req/req_private.h"
+
+enum {
+    RETRY_AFTER_MS = 1000
+};
+
+/* Errors that a short wait can cure, so the client is told how long. */
+static bool
+wait_helps(enum ps_rc rc)
+{
+    return rc == PS_POOL_FULL || rc == PS_POOL_TIMEOUT ||
+           rc == PS_TOO_MANY_REQUESTS || rc == PS_SHUTTING_DOWN ||
+           rc == PS_ORIGIN_TOO_MANY || rc == PS_ORIGIN_UNAVAILABLE;
+}
+
+enum ps_next
+ps_step_fail(struct ps_run *run)
+{
+    struct ps_reply *reply = &run->req->reply;
+    PS_CHECK(reply->err.rc != PS_OK);
+    reply->rc = reply->err.rc;
+    reply->body = PS_STR_NONE;
+    reply->stored = false;
+    if (reply->retry_after_ms == 0 && wait_helps(reply->rc))
+        reply->retry_after_ms = RETRY_AFTER_MS;
+    run->why = ps_reason_code(PS_REASON_ERROR);
+    return ps_go(&run->step, run->homed ? PS_STEP_LEAVE : PS_STEP_FINISH);
+}
+
+/* A leader without an answer: its waiters look after themselves. */
+static void
+land(struct ps_run *run)
+{
+    const struct ps_reply *reply = &run->req->reply;
+    if (!run->flight)
+        return;
+    if (reply->rc == PS_OK || reply->rc == PS_CANCELLED)
+        ps_flight_finish(&run->flight, NULL, PS_OK, NULL);
+    else
+        ps_flight_finish(&run->flight, NULL, reply->rc, &reply->err);
+}
+
+enum ps_next
+ps_step_leave(struct ps_run *run)
+{
+    PS_CHECK(!run->write.open);
+    PS_CHECK(!ps_link_linked(&run->verify_link));
+    PS_CHECK(run->verify_waiters.count == 0);
+    PS_CHECK(!ps_timer_active(&run->timer));
+    land(run);
+    /* Only one on which nothing has run is still here. */
+    ps_run_release(run, PS_POOL_CLEAN);
+    ps_rows_json_free(&run->encoder);
+    ps_catalog_unref(&run->catalog);
+    ps_space_unref(&run->space);
+    if (run->at == run->front)
+        return ps_go(&run->step, PS_STEP_FINISH);
+    ps_run_move(run, run->front, PS_STEP_FINISH);
+    return PS_NEXT_WAIT;
+}
+
+static void
+count(struct ps_run *run)
+{
+    const struct ps_reply *reply = &run->req->reply;
+    if (reply->rc != PS_OK)
+        ps_worker_count(run->front, PS_ENGINE_ERRORS);
+    switch (reply->verdict) {
+    case PS_VERDICT_HIT:
+        ps_worker_count(run->front, PS_ENGINE_HITS);
+        return;
+    case PS_VERDICT_MISS:
+    case PS_VERDICT_STALE:
+        ps_worker_count(run->front, PS_ENGINE_MISSES);
+        return;
+    case PS_VERDICT_BYPASS:
+        ps_worker_count(run->front, run->homed && run->writes
+                                        ? PS_ENGINE_WRITES
+                                        : PS_ENGINE_BYPASSES);
+        return;
+    case PS_VERDICT_NONE:
+        return;
+    }
+}
+
+enum ps_next
+ps_step_finish(struct ps_run *run)
+{
+    struct ps_req *req = run->req;
+    struct ps_worker *worker = run->front;
+    run->away = false;
+    if (run->abandon_pending) {
+        run->landed = true;
+        return PS_NEXT_WAIT;
+    }
+    req->reply.reason = run->why;
+    req->reply.parse_us = req->parse_us;
+    count(run);
+    ps_entry_unref(&run->old);
+    ps_principal_unref(&run->principal);
+    ps_cache_conf_unref(&run->conf);
+    req->done(req);
+    /* The request is the front's again. */
+    ps_worker_request_done(worker);
+    return PS_NEXT_DONE;
+}

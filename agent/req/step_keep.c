@@ -1,0 +1,133 @@
+/*
+ * From rows to a reply, and perhaps into memory. An answer is kept only if
+ *   the policy found it worth it before the query was sent,
+ *   it is complete and a success (hazard 26: an error never gets here),
+ *   the lease is held now too                               (C3),
+ *   no write it depends on has begun since the snapshot     (C1, hazard 1):
+ *     ps_store_put looks under its lock.
+ * Those who waited for it get it in any case: they were admitted by the
+ * snapshot, and asked before it came.
+ */
+#include "agent/req/req_private.h"
+
+#include <stdlib.h>
+
+enum ps_next
+ps_step_build(struct ps_run *run)
+{
+    struct ps_reply *reply = &run->req->reply;
+    size_t len = 0;
+    uint64_t from_us = ps_clock_now_us(run->engine->conf.clock);
+    enum ps_rc rc = ps_rows_json_take(run->encoder, &run->body, &len);
+    if (rc != PS_OK)
+        return ps_run_fail(run, rc == PS_TOO_BIG ? PS_RESULT_TOO_BIG : rc,
+                           NULL);
+    reply->rc = PS_OK;
+    reply->body = (struct ps_str){run->body, len};
+    reply->encode_us = ps_clock_now_us(run->engine->conf.clock) - from_us;
+    return ps_go(&run->step, run->cacheable ? PS_STEP_STORE : PS_STEP_LEAVE);
+}
+
+struct ps_policy_ask
+ps_run_policy_ask(const struct ps_run *run)
+{
+    return (struct ps_policy_ask){
+        .key = &run->key,
+        .space_id = ps_space_id(run->space),
+        .fingerprint = run->analysis->fingerprint,
+        .caching_enabled = run->conf->caching_enabled,
+        .auto_cached = run->conf->auto_cached,
+        .ttl_min_ms = run->conf->ttl_min_ms,
+        .ttl_max_ms = run->conf->ttl_max_ms,
+        .now_us = run->born_us,
+    };
+}
+
+/* What a refetched answer teaches about its time to live. */
+static void
+learn(struct ps_run *run)
+{
+    if (!run->old || !run->snapshot_taken)
+        return;
+    const struct ps_policy_ask ask = ps_run_policy_ask(run);
+    ps_policy_learn(run->engine->policy, &ask, run->old, run->req->reply.body);
+}
+
+static struct ps_entry *
+make_entry(struct ps_run *run)
+{
+    const struct ps_entry_spec spec = {
+        .key = &run->key,
+        .snapshot = run->keep ? &run->snapshot : NULL,
+        .body = run->req->reply.body,
+        .born_us = run->born_us,
+        .expires_us = run->keep ? ps_policy_expires_us(&run->key, run->born_us,
+                                                       run->ttl_ms)
+                                : run->born_us,
+        .fingerprint = run->analysis->fingerprint,
+        .revision = run->conf->revision,
+    };
+    return ps_entry_new(&spec);
+}
+
+static void
+kept(struct ps_run *run, struct ps_entry *entry, uint64_t now_us)
+{
+    struct ps_reply *reply = &run->req->reply;
+    uint64_t expires_us = ps_entry_expires_us(entry);
+    reply->stored = true;
+    reply->ttl_ms = (int64_t)((expires_us - PS_MIN(now_us, expires_us)) / 1000);
+    ps_worker_count(run->at, PS_ENGINE_STORES);
+    if (reply->verdict == PS_VERDICT_MISS)
+        run->why = ps_reason_code(PS_REASON_STORED);
+}
+
+static void
+put(struct ps_run *run, struct ps_entry *entry)
+{
+    struct ps_engine *engine = run->engine;
+    uint64_t now_us = ps_clock_now_us(engine->conf.clock);
+    if (!ps_lease_held(engine->conf.lease, now_us)) {
+        run->req->reply.verdict = PS_VERDICT_BYPASS;
+        run->why = ps_reason_code(PS_REASON_NO_LEASE);
+        return;
+    }
+    switch (ps_store_put(engine->store, entry, run->conf->max_entry_bytes,
+                         now_us)) {
+    case PS_PUT_STORED:
+        kept(run, entry, now_us);
+        return;
+    case PS_PUT_INVALID:
+        run->why = ps_reason_code(PS_REASON_CHANGED_MEANWHILE);
+        return;
+    case PS_PUT_OLDER:
+        run->why = ps_reason_code(PS_REASON_NEWER_KEPT);
+        return;
+    case PS_PUT_TOO_BIG:
+        run->why = ps_reason_code(PS_REASON_TOO_BIG);
+        return;
+    }
+}
+
+enum ps_next
+ps_step_store(struct ps_run *run)
+{
+    bool shared = run->flight && ps_flight_waiters(run->flight) > 0;
+    struct ps_entry *entry = NULL;
+    learn(run);
+    if (run->keep && run->req->reply.body.len > run->conf->max_entry_bytes) {
+        run->keep = false;
+        run->why = ps_reason_code(PS_REASON_TOO_BIG);
+    }
+    if (run->keep || shared)
+        entry = make_entry(run);
+    if (run->keep && entry)
+        put(run, entry);
+    else if (run->keep)
+        run->why = ps_reason_code(PS_REASON_NO_MEMORY);
+    /* entry NULL: no memory to share; they ask for themselves. */
+    if (run->flight)
+        ps_flight_finish(&run->flight, entry, PS_OK, NULL);
+    ps_entry_unref(&entry);
+    return ps_go(&run->step, PS_STEP_LEAVE);
+}

@@ -1,0 +1,116 @@
+/*
+ * Is the answer in memory, and may it be served? This is the whole of a hit:
+ * one look-up (the only lock of the way), a few loads, nothing allocated,
+ * nothing copied.
+ *
+ * An answer is served only if all of these hold, in this order:
+ *   the password of this very request logged in lately      (hazards 11, 35)
+ *   the lease is held                                       (C3)
+ *   no write it depends on has begun since it was asked for (C1, C2)
+ *   it has not expired, and the cache is defined as it was
+ *   while an agent is lost: it is young enough, or none     (C3, C4)
+ */
+#include "agent/req/req_private.h"
+
+static enum ps_next
+pass(struct ps_run *run)
+{
+    return ps_go(&run->step, run->homed ? PS_STEP_PREPARE : PS_STEP_HOME);
+}
+
+static enum ps_next
+miss(struct ps_run *run)
+{
+    /* only-if-cached: nothing is sent for it, not even a login, once the
+     * password is known to be good (RFC 9111 section 5.2.1.7). */
+    if (run->req->only_if_cached)
+        return ps_run_fail(run, PS_ONLY_IF_CACHED, NULL);
+    return pass(run);
+}
+
+static enum ps_next
+bypass(struct ps_run *run, enum ps_reason reason)
+{
+    run->req->reply.verdict = PS_VERDICT_BYPASS;
+    run->why = ps_reason_code(reason);
+    return miss(run);
+}
+
+static enum ps_next
+stale(struct ps_run *run, struct ps_entry **entry, enum ps_reason reason)
+{
+    run->req->reply.verdict = PS_VERDICT_STALE;
+    run->why = ps_reason_code(reason);
+    ps_entry_unref(entry);
+    return miss(run);
+}
+
+static enum ps_next
+judge_entry(struct ps_run *run, struct ps_entry *entry, uint64_t now_us)
+{
+    switch (ps_entry_check(entry, now_us, run->conf->revision)) {
+    case PS_ENTRY_FRESH:
+        if (ps_lease_allows(run->engine->conf.lease, now_us,
+                            ps_entry_born_us(entry),
+                            run->conf->write_ack_global))
+            return ps_run_serve(run, &entry, PS_VERDICT_HIT, PS_REASON_HIT);
+        return stale(run, &entry, PS_REASON_RESTRICTED);
+    case PS_ENTRY_EXPIRED:
+        ps_entry_unref(&run->old);
+        run->old = ps_entry_ref(entry);
+        return stale(run, &entry, PS_REASON_EXPIRED);
+    case PS_ENTRY_INVALIDATED:
+        return stale(run, &entry, PS_REASON_INVALIDATED);
+    case PS_ENTRY_COMMITTING:
+        return stale(run, &entry, PS_REASON_WRITE_IN_FLIGHT);
+    case PS_ENTRY_REDEFINED:
+        break;
+    }
+    ps_entry_unref(&entry);
+    run->req->reply.verdict = PS_VERDICT_MISS;
+    run->why = NULL;
+    return miss(run);
+}
+
+enum ps_next
+ps_step_lookup(struct ps_run *run)
+{
+    struct ps_engine *engine = run->engine;
+    if (!run->verified)
+        return pass(run);
+    if (!run->conf->caching_enabled)
+        return bypass(run, PS_REASON_CACHING_OFF);
+    uint64_t now_us = ps_clock_now_us(engine->conf.clock);
+    run->looked_us = now_us;
+    if (!ps_lease_held(engine->conf.lease, now_us))
+        return bypass(run, PS_REASON_NO_LEASE);
+    if (run->req->no_cache)
+        return bypass(run, PS_REASON_CLIENT_NO_CACHE);
+    struct ps_entry *entry = ps_store_find(engine->store, &run->key);
+    if (entry)
+        return judge_entry(run, entry, now_us);
+    run->req->reply.verdict = PS_VERDICT_MISS;
+    run->why = NULL;
+    return miss(run);
+}
+
+enum ps_next
+ps_run_serve(struct ps_run *run, struct ps_entry **entry,
+             enum ps_verdict verdict, enum ps_reason reason)
+{
+    struct ps_reply *reply = &run->req->reply;
+    uint64_t now_us = ps_clock_now_us(run->engine->conf.clock);
+    uint64_t born_us = ps_entry_born_us(*entry);
+    uint64_t expires_us = ps_entry_expires_us(*entry);
+    run->entry = *entry;
+    *entry = NULL;
+    reply->rc = PS_OK;
+    reply->body = ps_entry_body(run->entry);
+    reply->verdict = verdict;
+    run->why = ps_reason_code(reason);
+    reply->age_ms = (int64_t)((now_us - PS_MIN(now_us, born_us)) / 1000);
+    reply->ttl_ms = (int64_t)((expires_us - PS_MIN(now_us, expires_us)) / 1000);
+    if (reason == PS_REASON_HIT)
+        reply->lookup_us = now_us - run->looked_us;
+    return ps_go(&run->step, run->homed ? PS_STEP_LEAVE : PS_STEP_FINISH);
+}

@@ -1,0 +1,265 @@
+/*
+ * What is to be done? The protocol's text becomes a statement, the analysis
+ * says what the text proves, the origin's catalogue adds what the text cannot
+ * know (views, triggers, cascades, policies), and DECIDE draws the line:
+ *
+ *   read that may be kept   snapshot, store, shared with equal requests
+ *   other read              bypass, with the reason
+ *   everything else         a write: commit window, sent at most once (C7),
+ *                           told to the other agents
+ *
+ * Whatever is not surely a read is a write to all it might touch (C1).
+ */
+#include "agent/req/req_private.h"
+
+/* Provider -> dialect of its statements. */
+static const enum ps_dialect dialects[PS_PROVIDER_COUNT] = {
+    [PS_PROVIDER_POSTGRES] = PS_DIALECT_POSTGRES,
+    [PS_PROVIDER_MYSQL] = PS_DIALECT_MYSQL,
+    [PS_PROVIDER_MARIADB] = PS_DIALECT_MYSQL,
+    [PS_PROVIDER_MSSQL] = PS_DIALECT_TSQL,
+};
+
+enum ps_next
+ps_step_prepare(struct ps_run *run)
+{
+    struct ps_err err = {0};
+    enum ps_rc rc =
+        run->req->protocol->prepare(run->req, &run->statement, &err);
+    if (rc != PS_OK)
+        return ps_run_fail_err(run, rc, &err);
+    run->statement.timeout_ms = run->conf->query_timeout_ms;
+    return ps_go(&run->step, PS_STEP_ANALYSE);
+}
+
+enum ps_next
+ps_step_analyse(struct ps_run *run)
+{
+    /* Pooled sessions are canonical: no modes (hazard 5). */
+    enum ps_rc rc =
+        ps_sql_analyse(dialects[run->conf->provider], 0, run->statement.sql,
+                       run->req->arena, &run->analysis);
+    if (rc == PS_TOO_BIG)
+        return ps_run_fail(run, PS_BODY_TOO_BIG,
+                           "the statement is too large to be analysed");
+    if (rc != PS_OK)
+        return ps_run_fail(run, rc, NULL);
+    const struct ps_sql_analysis *a = run->analysis;
+    if (a->opens_transaction && !a->ends_transaction)
+        return ps_run_fail(run, PS_TRANSACTION, NULL);
+    /* NULL: the table is full; then nothing is kept. */
+    run->space = ps_space_get(run->engine->spaces, ps_str_of(run->conf->id),
+                              run->req->database);
+    return ps_go(&run->step, PS_STEP_CATALOG);
+}
+
+/* ---- the catalogue ---- */
+
+/* Would it change what is done with this statement? */
+static bool
+needs_catalog(const struct ps_sql_analysis *a)
+{
+    if (a->writes_all)
+        return false;
+    bool may_be_kept =
+        a->cls == PS_SQL_READ && (a->reason == PS_SQL_REASON_NONE ||
+                                  a->reason == PS_SQL_REASON_UNKNOWN_FUNCTION);
+    return may_be_kept || a->n_relations > 0 || a->n_functions > 0;
+}
+
+static struct ps_catalog_source
+source_of(struct ps_run *run)
+{
+    return (struct ps_catalog_source){.loop = run->at->loop,
+                                      .pool = run->at->pool,
+                                      .principal = run->principal,
+                                      .conf = run->conf,
+                                      .password = run->req->password};
+}
+
+static void
+on_catalog(struct ps_catalog_wait *wait, struct ps_catalog *catalog,
+           enum ps_rc rc, const struct ps_err *err)
+{
+    struct ps_run *run = PS_CONTAINER_OF(wait, struct ps_run, catalog_wait);
+    PS_CHECK_OBJ(run, PS_RUN_MAGIC);
+    if (rc == PS_SHUTTING_DOWN) {
+        ps_run_fail_err(run, rc, err);
+        ps_run_resume(run, PS_STEP_FAIL);
+        return;
+    }
+    /* Otherwise without one: not kept, whole database. Where the origin is
+     * the trouble the statement itself will say so. */
+    run->catalog = catalog ? ps_catalog_ref(catalog) : NULL;
+    ps_run_resume(run, PS_STEP_DECIDE);
+}
+
+static void
+interrupt_catalog(struct ps_run *run)
+{
+    ps_catalog_cancel(run->engine->catalogs, &run->catalog_wait);
+    ps_run_fail(run, PS_CANCELLED, NULL);
+    ps_run_resume(run, PS_STEP_FAIL);
+}
+
+enum ps_next
+ps_step_catalog(struct ps_run *run)
+{
+    struct ps_engine *engine = run->engine;
+    bool due = false;
+    if (!run->space || !needs_catalog(run->analysis))
+        return ps_go(&run->step, PS_STEP_DECIDE);
+    struct ps_err err;
+    enum ps_rc rc = ps_engine_hold_conf(engine, run->conf, &err);
+    if (rc != PS_OK)
+        return ps_run_fail_err(run, rc, &err);
+    struct ps_catalog_source source = source_of(run);
+    run->catalog = ps_catalog_find(engine->catalogs, run->space,
+                                   ps_clock_now_us(engine->conf.clock), &due);
+    if (run->catalog) {
+        if (due)
+            ps_catalog_refresh(engine->catalogs, run->space, &source);
+        return ps_go(&run->step, PS_STEP_DECIDE);
+    }
+    /* The load needs a connection of the same pool. */
+    ps_run_release(run, PS_POOL_CLEAN);
+    run->interrupt = interrupt_catalog;
+    run->catalog_wait.fn = on_catalog;
+    ps_catalog_load(engine->catalogs, run->space, &source, &run->catalog_wait);
+    return PS_NEXT_WAIT;
+}
+
+/* ---- the decision ---- */
+
+static enum ps_next
+decide_write(struct ps_run *run)
+{
+    const struct ps_sql_analysis *a = run->analysis;
+    bool read_as_write = a->reason == PS_SQL_REASON_NONE ||
+                         a->reason == PS_SQL_REASON_UNKNOWN_FUNCTION;
+    run->writes = true;
+    run->change.catalog |= a->changes_catalog;
+    run->req->reply.verdict = PS_VERDICT_BYPASS;
+    run->why =
+        ps_sql_reason_code(read_as_write ? PS_SQL_REASON_WRITES : a->reason);
+    return ps_go(&run->step, PS_STEP_ACQUIRE);
+}
+
+static enum ps_next
+decide_bypass(struct ps_run *run, const char *why)
+{
+    run->req->reply.verdict = PS_VERDICT_BYPASS;
+    run->why = why;
+    return ps_go(&run->step, PS_STEP_ACQUIRE);
+}
+
+enum ps_next
+ps_step_decide(struct ps_run *run)
+{
+    const char *why = NULL;
+    run->statement.may_write = ps_catalog_write_set(
+        run->catalog, run->analysis, ps_str_of(run->conf->id),
+        run->req->database, run->req->arena, &run->change);
+    if (run->statement.may_write)
+        return decide_write(run);
+    /* Switched off or cut off: that is why, whatever the statement is. */
+    if (!run->conf->caching_enabled)
+        return decide_bypass(run, ps_reason_code(PS_REASON_CACHING_OFF));
+    if (!run->space ||
+        !ps_catalog_read_set(run->catalog, run->analysis, run->req->arena,
+                             &run->tables, &run->n_tables, &why))
+        return decide_bypass(run,
+                             why ? why : ps_reason_code(PS_REASON_NO_MEMORY));
+    run->cacheable = true;
+    return ps_go(&run->step, PS_STEP_FLIGHT);
+}
+
+/* ---- equal reads at the same time ---- */
+
+enum {
+    /* So many leaders may fail it before a run goes on its own. */
+    FLIGHTS_MAX = 2
+};
+
+static bool
+lease_allows_sharing(const struct ps_run *run, uint64_t born_us, uint64_t now)
+{
+    return ps_lease_allows(run->engine->conf.lease, now, born_us,
+                           run->conf->write_ack_global);
+}
+
+/* Would an equal request of its own end the same way? */
+static bool
+failure_is_shared(enum ps_rc rc)
+{
+    return rc == PS_RESULT_TOO_BIG || rc == PS_QUERY_TIMEOUT ||
+           rc == PS_POOL_FULL || rc == PS_SHUTTING_DOWN;
+}
+
+static void
+stop_waiting(struct ps_run *run)
+{
+    ps_flight_leave(&run->flight_waiter);
+    run->waiting_behind = NULL;
+    ps_timer_stop(&run->timer);
+}
+
+static void
+interrupt_waiter(struct ps_run *run)
+{
+    stop_waiting(run);
+    ps_run_fail(run, PS_CANCELLED, NULL);
+    ps_run_resume(run, PS_STEP_FAIL);
+}
+
+/*
+ * From inside the leader's step. It had this password verified and the lease
+ * when it joined; the flight admitted it only while no write had begun since
+ * the query was sent (C2). What may have changed is that an agent got
+ * lost: then the answer may be too old to be shared (C4).
+ */
+static void
+on_landed(struct ps_flight_waiter *waiter, struct ps_entry *entry,
+          enum ps_rc rc, const struct ps_err *err)
+{
+    struct ps_run *run = PS_CONTAINER_OF(waiter, struct ps_run, flight_waiter);
+    PS_CHECK_OBJ(run, PS_RUN_MAGIC);
+    uint64_t now_us = ps_clock_now_us(run->engine->conf.clock);
+    run->waiting_behind = NULL;
+    ps_timer_stop(&run->timer);
+    if (entry && lease_allows_sharing(run, ps_entry_born_us(entry), now_us)) {
+        struct ps_entry *mine = ps_entry_ref(entry);
+        ps_worker_count(run->at, PS_ENGINE_COALESCED);
+        ps_run_serve(run, &mine, run->req->reply.verdict, PS_REASON_COALESCED);
+        ps_run_resume(run, run->step);
+    } else if (!entry && rc != PS_OK && failure_is_shared(rc)) {
+        ps_run_fail_err(run, rc, err);
+        ps_run_resume(run, PS_STEP_FAIL);
+    } else {
+        run->flights_failed++;
+        ps_run_resume(run, PS_STEP_FLIGHT);
+    }
+}
+
+enum ps_next
+ps_step_flight(struct ps_run *run)
+{
+    uint64_t now_us = ps_clock_now_us(run->engine->conf.clock);
+    if (run->flight)
+        return ps_go(&run->step, PS_STEP_ACQUIRE);
+    if (run->req->no_cache || run->flights_failed >= FLIGHTS_MAX ||
+        !lease_allows_sharing(run, now_us, now_us))
+        return ps_go(&run->step, PS_STEP_ACQUIRE);
+    run->flight_waiter.fn = on_landed;
+    switch (ps_flight_enter(run->at->flights, &run->key, &run->flight_waiter,
+                            &run->flight)) {
+    case PS_FLIGHT_LEAD:
+    case PS_FLIGHT_ALONE:
+        break;
+    case PS_FLIGHT_WAIT:
+        ps_run_release(run, PS_POOL_CLEAN);
+        ps_run_wait_behind(run, stop_waiting, interrupt_waiter);
+        return PS_NEXT_WAIT;
+    }
+    return ps_go(&run->step, PS_STEP_ACQUIRE);
+}
