@@ -70,7 +70,8 @@ bool
 ps_conn_alive(struct ps_conn *conn)
 {
     PS_CHECK_OBJ(conn, CONN_MAGIC);
-    return conn->phase == PS_CONN_PHASE_READY && conn->driver->alive(conn);
+    return conn->phase == PS_CONN_PHASE_READY && !conn->lost &&
+           conn->driver->alive(conn);
 }
 
 void
@@ -79,6 +80,20 @@ ps_conn_on_lost(struct ps_conn *conn, void (*fn)(void *arg), void *arg)
     PS_CHECK_OBJ(conn, CONN_MAGIC);
     conn->lost_fn = fn;
     conn->lost_arg = arg;
+}
+
+void
+ps_conn_set_owner(struct ps_conn *conn, void *owner)
+{
+    PS_CHECK_OBJ(conn, CONN_MAGIC);
+    conn->owner = owner;
+}
+
+void *
+ps_conn_owner(const struct ps_conn *conn)
+{
+    PS_CHECK_OBJ(conn, CONN_MAGIC);
+    return conn->owner;
 }
 
 void
@@ -125,8 +140,8 @@ void
 ps_conn_done_lost(struct ps_conn *conn)
 {
     PS_CHECK_OBJ(conn, CONN_MAGIC);
-    PS_CHECK(conn->phase == PS_CONN_PHASE_READY);
-    conn->phase = PS_CONN_PHASE_DEAD;
+    PS_CHECK(conn->phase == PS_CONN_PHASE_READY && !conn->lost);
+    conn->lost = true;
     if (conn->lost_fn)
         conn->lost_fn(conn->lost_arg);
 }

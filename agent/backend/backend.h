@@ -116,6 +116,9 @@ bool ps_conn_alive(struct ps_conn *conn);
 /* An idle connection whose peer goes away calls fn once (the pool closes
  * it). NULL: nobody listens. */
 void ps_conn_on_lost(struct ps_conn *conn, void (*fn)(void *arg), void *arg);
+/* A word the connection keeps for who manages it (the pool). */
+void ps_conn_set_owner(struct ps_conn *conn, void *owner);
+void *ps_conn_owner(const struct ps_conn *conn);
 /* Closes at once; an operation under way ends without its callback. */
 void ps_conn_close(struct ps_conn **conn);
 

@@ -52,6 +52,8 @@ struct ps_conn {
     void *reset_arg;
     void (*lost_fn)(void *arg);
     void *lost_arg;
+    bool lost; /* while READY; told once */
+    void *owner;
 };
 
 void ps_conn_init(struct ps_conn *conn, const struct ps_driver *driver,
@@ -63,7 +65,9 @@ void ps_conn_done_open(struct ps_conn *conn, enum ps_rc rc,
 void ps_conn_done_execute(struct ps_conn *conn,
                           const struct ps_outcome *outcome);
 void ps_conn_done_reset(struct ps_conn *conn, enum ps_rc rc);
-/* The peer of a READY connection went away: DEAD. */
+/* The peer of a READY connection went away. Who leased it may not know yet:
+ * a later execute must still end with PS_ORIGIN_LOST and not_sent, a later
+ * reset with PS_ORIGIN_LOST. */
 void ps_conn_done_lost(struct ps_conn *conn);
 
 extern const struct ps_driver ps_pg_driver;
