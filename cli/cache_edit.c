@@ -99,7 +99,7 @@ static enum ps_exit
 follow(struct ps_ctl *ctl, const json_t *cache, json_t **run)
 {
     if (!ctl->quiet && !ctl->json)
-        puts("\nReachability from every agent:\n");
+        puts("\nCan every agent reach the database?\n");
     enum ps_exit rc =
         ps_reach_follow(ctl, ps_json_text(cache, "id"), NULL, run);
     if (*run && json_array_size(json_object_get(*run, "results")) == 0)

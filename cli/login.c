@@ -92,13 +92,13 @@ accept_fingerprint(struct ps_ctl *ctl, const char *url, const char *found)
     if (!ps_prompt_possible())
         return ps_ctl_fail(
             ctl, PS_EXIT_CONNECT, "ca_unknown",
-            "the CA of %s must be checked: give --ca-fingerprint (the control "
-            "plane logs it when it starts) or --ca-file (ca.pem of its "
-            "data directory)",
+            "the CA of %s must be checked: give --ca-file (ca.crt of the "
+            "control plane's data directory) or --ca-fingerprint (`openssl "
+            "x509 -noout -fingerprint -sha256 -in ca.crt`)",
             url);
     snprintf(question, sizeof(question),
-             "%s has a CA with the SHA-256 fingerprint\n  %s\nThe control "
-             "plane logs its fingerprint when it starts. Is it the same?",
+             "%s has a CA with the SHA-256 fingerprint\n  %s\nIs it that of "
+             "ca.crt in the control plane's data directory?",
              url, found);
     if (ps_prompt_yes(question))
         return PS_EXIT_OK;
@@ -284,9 +284,10 @@ const struct ps_command ps_login_commands[] = {
         .details =
             "Checks the control plane's CA and the token, then keeps both, "
             "readable by you only. Without --token-file the token is asked "
-            "for, or read from standard input. The first token is made by the "
-            "control plane at its first start, in the file `admin-token` of "
-            "its data directory. Its CA's fingerprint is in its log.",
+            "for, or read from standard input. The control plane makes the "
+            "first token at its first start, in the file admin.token of its "
+            "data directory; its CA is ca.crt there, whose fingerprint tells:\n"
+            "  openssl x509 -noout -fingerprint -sha256 -in ca.crt",
         .options = login_options,
         .run = login,
     },
