@@ -116,6 +116,8 @@ static struct ps_str
 split_accessor(struct ps_str *name)
 {
     size_t begin = 0;
+    if (name->len == 0 || !memchr(name->ptr, '[', name->len))
+        return PS_STR_NONE;
     for (size_t i = 0; i < name->len;) {
         struct ps_str rest = {name->ptr + i, name->len - i};
         size_t n = line_end_at(rest);
@@ -147,15 +149,16 @@ quote(const struct ps_knex_dialect *dialect, struct ps_str name,
     if (dialect->array_accessors)
         accessor = split_accessor(&name);
     ps_buf_append_char(out, dialect->open_quote);
+    size_t run = 0; /* where what was not appended yet begins */
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        bool is_quote = c == dialect->open_quote || c == dialect->close_quote;
-        if (is_quote && !dialect->double_quotes)
+        if (c != dialect->open_quote && c != dialect->close_quote)
             continue;
-        ps_buf_append_char(out, c);
-        if (is_quote)
-            ps_buf_append_char(out, c);
+        /* With the quote, whose copy begins the next run; or without. */
+        ps_buf_append(out, name.ptr + run, i + dialect->double_quotes - run);
+        run = dialect->double_quotes ? i : i + 1;
     }
+    ps_buf_append(out, name.ptr + run, name.len - run);
     ps_buf_append_char(out, dialect->close_quote);
     ps_buf_append_str(out, accessor);
 }

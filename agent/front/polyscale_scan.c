@@ -479,7 +479,7 @@ scan_field(struct scan *s, enum ps_polyscale_field_id id)
         ok = scan_bindings(s, ']');
     else if (id == PS_POLYSCALE_BINDINGS && field->kind == PS_JSON_OBJECT)
         ok = scan_bindings(s, '}');
-    else if (field->kind == PS_JSON_STRING)
+    else if (id != PS_POLYSCALE_BINDINGS && field->kind == PS_JSON_STRING)
         ok = scan_string(s, TEXT_VALUE, &field->text);
     else
         ok = skip_value(s, 0);
