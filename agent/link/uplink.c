@@ -18,6 +18,7 @@
 enum {
     HELLO_DELAY_MIN_MS = 100,
     HELLO_DELAY_MAX_MS = 2000,
+    SILENCE_MS = 4000, /* ticks come every 250 ms */
     RENEW_BEFORE_S = 30 * 24 * 3600,
     FABRIC_PROTOCOL = 1
 };
@@ -366,6 +367,7 @@ start_bus(struct ps_uplink *u, struct ps_err *err)
         .event_address = u->conf.state->event_address,
         .on_event = on_event,
         .on_link = on_link,
+        .silence_ms = SILENCE_MS,
         .arg = u};
     return ps_bus_client_start(&u->bus, &conf, err);
 }

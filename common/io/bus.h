@@ -76,6 +76,9 @@ struct ps_bus_client_conf {
      * what may have been missed after up, and mind the numbers. */
     void (*on_link)(void *arg, bool up);
     void *arg;
+    /* No event for this long, or no call answered for twice as long: connect
+     * anew (ps_bus_client_reconnect). 0: never by itself. */
+    uint64_t silence_ms;
 };
 PS_MUST_USE enum ps_rc ps_bus_client_start(struct ps_bus_client **client,
                                            const struct ps_bus_client_conf *c,
