@@ -73,7 +73,7 @@ nothing_known(struct ps_sql_analysis *out, enum ps_sql_reason reason)
     out->cls = PS_SQL_UNKNOWN;
     out->reason = reason;
     out->n_statements = 1;
-    out->writes_all = out->writes_all_anyway = true;
+    out->writes_all = true;
     out->touches_session = out->may_write = true;
     out->changes_catalog = true;
 }

@@ -318,7 +318,6 @@ ps_sql_unknown_function(struct ps_sql_parser *p, struct ps_str schema,
                         struct ps_str name, const struct ps_sql_token *at)
 {
     ps_sql_deny(p, PS_SQL_REASON_UNKNOWN_FUNCTION, at);
-    p->out->writes_all = true;
     p->out->may_write = true;
     p->out->touches_session = true;
     struct ps_sql_function *more =
@@ -368,7 +367,6 @@ void
 ps_sql_writes_all(struct ps_sql_parser *p)
 {
     p->out->writes_all = true;
-    p->out->writes_all_anyway = true;
     p->out->may_write = true;
     p->out->touches_session = true;
 }

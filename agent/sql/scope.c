@@ -200,13 +200,14 @@ write_predicates(struct ps_sql_parser *p, const struct ps_sql_scope *scope,
     struct ps_sql_predicate *list = ps_sql_new(p, n * sizeof(*list));
     if (!list)
         return;
-    size_t at = n; /* the bounds are in reverse order */
-    for (const struct ps_sql_bound *b = scope->bounds; b; b = b->next)
-        if (b->source == source && !b->to)
-            list[--at] = (struct ps_sql_predicate){.column = b->column,
-                                                   .values = b->values,
-                                                   .n_values = b->n_values,
-                                                   .derived = b->derived};
+    size_t at = 0;
+    for (int derived = 0; derived <= 1; derived++)
+        for (const struct ps_sql_bound *b = scope->bounds; b; b = b->next)
+            if (b->source == source && !b->to && b->derived == derived)
+                list[at++] = (struct ps_sql_predicate){.column = b->column,
+                                                       .values = b->values,
+                                                       .n_values = b->n_values,
+                                                       .derived = b->derived};
     struct ps_sql_relation *rel = &p->relations[source->relation];
     if (rel->use & PS_SQL_REL_WRITE) {
         rel->before = list;

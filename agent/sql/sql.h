@@ -195,12 +195,10 @@ struct ps_sql_analysis {
     size_t n_relations;
     const struct ps_sql_function *functions;
     size_t n_functions;
-    /* The write set is not known: everything in the database. True also when
-     * n_functions > 0 and nothing else is wrong: an unknown function may
-     * write. When the catalogue vouches for all of `functions` (none of them
-     * volatile), writes_all_anyway is what counts instead. */
+    /* The write set is not known: everything in the database. With
+     * n_functions > 0 it is not known either, unless the catalogue vouches
+     * for all of `functions` (none of them volatile). */
     bool writes_all;
-    bool writes_all_anyway;
     /* It can leave something behind in the session (settings, temporary
      * tables, locks, prepared names, role, open transaction): the connection
      * must be reset before reuse. False only when proven. */

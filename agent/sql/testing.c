@@ -86,13 +86,12 @@ ps_sql_render(const struct ps_sql_analysis *a, struct ps_str text,
         bool on;
         const char *name;
     } effects[] = {
-        {a->writes_all && a->writes_all_anyway,  "writes_all"             },
-        {a->writes_all && !a->writes_all_anyway, "writes_all_by_functions"},
-        {a->touches_session,                     "touches_session"        },
-        {a->may_write,                           "may_write"              },
-        {a->changes_catalog,                     "changes_catalog"        },
-        {a->opens_transaction,                   "opens_transaction"      },
-        {a->ends_transaction,                    "ends_transaction"       },
+        {a->writes_all,        "writes_all"       },
+        {a->touches_session,   "touches_session"  },
+        {a->may_write,         "may_write"        },
+        {a->changes_catalog,   "changes_catalog"  },
+        {a->opens_transaction, "opens_transaction"},
+        {a->ends_transaction,  "ends_transaction" },
     };
     bool first = true;
 
@@ -112,8 +111,7 @@ ps_sql_render(const struct ps_sql_analysis *a, struct ps_str text,
     for (size_t i = 0; i < PS_ARRAY_LEN(effects); i++) {
         if (!effects[i].on)
             continue;
-        ps_buf_printf(out, "%s%s", first ? "effects: " : " ",
-                      effects[i].name);
+        ps_buf_printf(out, "%s%s", first ? "effects: " : " ", effects[i].name);
         first = false;
     }
     if (!first)

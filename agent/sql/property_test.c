@@ -1,0 +1,352 @@
+/*
+ * What holds for any text: tokens lie side by side, splitting loses no byte, a
+ * template's template is itself, another literal gives the same fingerprint,
+ * and a write is never taken for a read. Tried on the statements of the golden
+ * files, on pieces of them put together at random, and on random bytes.
+ */
+#include "agent/sql/parser.h"
+#include "agent/sql/testing.h"
+#include "common/file.h"
+#include "tests/unit.h"
+
+#include <dirent.h>
+#include <stdio.h>
+
+enum {
+    MAX_STATEMENTS = 2000,
+    ROUNDS = 4000,
+    MAX_FILE = 1 << 20
+};
+
+static const struct {
+    enum ps_dialect dialect;
+    const char *folder;
+} dialects[] = {
+    {PS_DIALECT_POSTGRES, "postgres"},
+};
+
+static struct ps_str statements[MAX_STATEMENTS];
+static size_t n_statements;
+
+static uint64_t random_state = 0x9e3779b97f4a7c15u;
+
+static uint64_t
+next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+/* ---- the statements of the golden files ---- */
+
+static void
+collect_file(const char *path)
+{
+    size_t len;
+    char *data;
+    assert_int_equal(ps_file_read(path, MAX_FILE, &data, &len, NULL), PS_OK);
+    const char *at = data;
+    while ((at = strstr(at, "```sql\n"))) {
+        const char *start = at + 7;
+        at = strstr(start, "\n```\n");
+        assert_non_null(at);
+        assert_true(n_statements < MAX_STATEMENTS);
+        char *copy = malloc((size_t)(at - start) + 1);
+        assert_non_null(copy);
+        memcpy(copy, start, (size_t)(at - start));
+        statements[n_statements++] =
+            (struct ps_str){.ptr = copy, .len = (size_t)(at - start)};
+    }
+    free(data);
+}
+
+static void
+forget(void)
+{
+    while (n_statements > 0) {
+        const char *text = statements[--n_statements].ptr;
+        free((void *)(uintptr_t)text);
+    }
+}
+
+static void
+collect(const char *folder)
+{
+    const char *source = getenv("PS_SOURCE_DIR");
+    char path[4096];
+    const struct dirent *entry;
+
+    forget();
+    snprintf(path, sizeof(path), "%s/tests/golden/sql/%s",
+             source ? source : ".", folder);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        if (!strstr(entry->d_name, ".md"))
+            continue;
+        snprintf(path, sizeof(path), "%s/tests/golden/sql/%s/%s",
+                 source ? source : ".", folder, entry->d_name);
+        collect_file(path);
+    }
+    closedir(dir);
+    assert_true(n_statements > 100);
+}
+
+/* ---- properties ---- */
+
+static void
+check_tokens(enum ps_dialect id, struct ps_str text)
+{
+    struct ps_sql_lexer lex = {
+        .dialect = ps_sql_dialect_find(id), .text = text.ptr, .len = text.len};
+    while (lex.pos < lex.len) {
+        struct ps_sql_token t = {.offset = (uint32_t)lex.pos};
+        lex.dialect->next(&lex, &t);
+        assert_true(lex.pos > t.offset && lex.pos <= lex.len);
+        assert_int_not_equal(t.kind, PS_TOK_END);
+    }
+}
+
+static void
+check_split(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
+{
+    struct ps_sql_span *spans = NULL;
+    size_t n = 0, at = 0;
+    assert_int_equal(ps_sql_split(id, 0, text, arena, &spans, &n), PS_OK);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(spans[i].offset, at);
+        at += spans[i].len;
+    }
+    assert_true(at == text.len || n == 0);
+}
+
+static uint64_t
+check_template(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
+{
+    struct ps_str once, twice;
+    uint64_t first, second;
+    assert_int_equal(ps_sql_template(id, 0, text, arena, &once, &first), PS_OK);
+    assert_int_equal(ps_sql_template(id, 0, once, arena, &twice, &second),
+                     PS_OK);
+    if (!ps_str_eq(once, twice))
+        fail_msg("the template of\n%.*s\nis not stable:\n%.*s\n%.*s",
+                 PS_STR_ARG(text), PS_STR_ARG(once), PS_STR_ARG(twice));
+    assert_true(first == second);
+    return first;
+}
+
+/* The text with another literal in the place of each. */
+static struct ps_str
+other_literals(enum ps_dialect id, struct ps_str text, struct ps_buf *buf)
+{
+    struct ps_sql_lexer lex = {
+        .dialect = ps_sql_dialect_find(id), .text = text.ptr, .len = text.len};
+    while (lex.pos < lex.len) {
+        struct ps_sql_token t = {.offset = (uint32_t)lex.pos};
+        lex.dialect->next(&lex, &t);
+        if (t.kind == PS_TOK_NUMBER)
+            ps_buf_append_c(buf, " 77 ");
+        else if (t.kind == PS_TOK_STRING)
+            ps_buf_append_c(buf, " 'other' ");
+        else
+            ps_buf_append(buf, text.ptr + t.offset, lex.pos - t.offset);
+    }
+    return ps_buf_str(buf);
+}
+
+static void
+check_analysis(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
+{
+    struct ps_sql_analysis *a;
+    assert_int_equal(ps_sql_analyse(id, 0, text, arena, &a), PS_OK);
+    assert_true(a->reason_offset + a->reason_len <= text.len);
+    if (a->reason == PS_SQL_REASON_NONE) {
+        assert_int_equal(a->cls, PS_SQL_READ);
+        assert_int_equal(a->n_statements, 1);
+        assert_false(a->writes_all || a->may_write || a->touches_session);
+        assert_int_equal(a->n_functions, 0);
+    }
+    for (size_t i = 0; i < a->n_relations; i++)
+        if (a->relations[i].use != PS_SQL_REL_READ)
+            assert_int_not_equal(a->cls, PS_SQL_READ);
+    if (a->cls != PS_SQL_READ)
+        assert_true(a->may_write);
+}
+
+static void
+check_all(enum ps_dialect id, struct ps_str text)
+{
+    struct ps_arena *arena = ps_arena_new(64 << 20);
+    struct ps_buf buf;
+    assert_non_null(arena);
+    ps_buf_init(&buf, MAX_FILE);
+    check_tokens(id, text);
+    check_split(id, text, arena);
+    uint64_t fingerprint = check_template(id, text, arena);
+    uint64_t other = check_template(id, other_literals(id, text, &buf), arena);
+    if (fingerprint != other)
+        fail_msg("another literal is another template:\n%.*s\n%.*s",
+                 PS_STR_ARG(text), PS_STR_ARG(ps_buf_str(&buf)));
+    check_analysis(id, text, arena);
+    ps_buf_done(&buf);
+    ps_arena_free(&arena);
+}
+
+/* ---- tests ---- */
+
+static void
+golden_statements(void **state)
+{
+    (void)state;
+    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++) {
+        collect(dialects[d].folder);
+        for (size_t i = 0; i < n_statements; i++)
+            check_all(dialects[d].dialect, statements[i]);
+    }
+    forget();
+}
+
+static void
+append_piece(struct ps_buf *buf)
+{
+    struct ps_str s = statements[next_random() % n_statements];
+    if (s.len == 0)
+        return;
+    size_t from = next_random() % s.len;
+    size_t len = next_random() % (s.len - from) + 1;
+    ps_buf_append(buf, s.ptr + from, len);
+}
+
+static void
+pieces_of_statements(void **state)
+{
+    (void)state;
+    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++) {
+        collect(dialects[d].folder);
+        for (int round = 0; round < ROUNDS; round++) {
+            struct ps_buf buf;
+            ps_buf_init(&buf, MAX_FILE);
+            for (uint64_t k = next_random() % 4 + 1; k > 0; k--)
+                append_piece(&buf);
+            check_all(dialects[d].dialect, ps_buf_str(&buf));
+            ps_buf_done(&buf);
+        }
+    }
+    forget();
+}
+
+static void
+random_bytes(void **state)
+{
+    static const char alphabet[] = "aeEnNuU&xB'\"\"$$12.;,()[]{}/*-+=<>!?@:"
+                                   "\\ \n\r\t_\x80\xc3\xa9` #%^|~\0in";
+    (void)state;
+    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++)
+        for (int round = 0; round < 5 * ROUNDS; round++) {
+            char text[64];
+            size_t n = next_random() % sizeof(text);
+            for (size_t i = 0; i < n; i++)
+                text[i] = alphabet[next_random() % (sizeof(alphabet) - 1)];
+            check_all(dialects[d].dialect,
+                      (struct ps_str){.ptr = text, .len = n});
+        }
+}
+
+/* The beginning of a write, whatever follows, is never a read. */
+static void
+writes_are_never_reads(void **state)
+{
+    static const char *const starts[] = {
+        "INSERT INTO t ", "UPDATE t SET ",  "DELETE FROM ", "MERGE INTO ",
+        "TRUNCATE ",      "CREATE TABLE ",  "DROP ",        "CALL ",
+        "GRANT ",         "ALTER TABLE t ", "DO ",          "SET x = ",
+    };
+    (void)state;
+    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++) {
+        collect(dialects[d].folder);
+        for (int round = 0; round < ROUNDS; round++) {
+            struct ps_buf buf;
+            struct ps_sql_analysis *a;
+            struct ps_arena *arena = ps_arena_new(64 << 20);
+            ps_buf_init(&buf, MAX_FILE);
+            ps_buf_append_c(&buf, starts[next_random() % PS_ARRAY_LEN(starts)]);
+            append_piece(&buf);
+            assert_int_equal(ps_sql_analyse(dialects[d].dialect, 0,
+                                            ps_buf_str(&buf), arena, &a),
+                             PS_OK);
+            assert_int_not_equal(a->cls, PS_SQL_READ);
+            assert_true(a->may_write);
+            ps_buf_done(&buf);
+            ps_arena_free(&arena);
+        }
+    }
+    forget();
+}
+
+/* Deep and long texts end in an answer, not in a crash or a long wait. */
+static void
+depth_and_length(void **state)
+{
+    static const char *const units[] = {
+        "(",       "[",   "SELECT (", "a.",          "CASE WHEN ",
+        "NOT ",    "- ",  "ARRAY[",   "WITH x AS (", "SELECT * FROM (",
+        "a JOIN ", "x::", "f(",       "1 + (",       "a AND ",
+        ";",       "'",   "/*",       "$$",          "EXPLAIN ANALYZE ",
+        "\"",
+    };
+    (void)state;
+    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++)
+        for (size_t u = 0; u < PS_ARRAY_LEN(units); u++) {
+            struct ps_arena *arena = ps_arena_new(256 << 20);
+            struct ps_sql_analysis *a;
+            struct ps_buf buf;
+            ps_buf_init(&buf, 8 << 20);
+            ps_buf_append_c(&buf, "SELECT ");
+            while (buf.len < 1 << 18)
+                ps_buf_append_c(&buf, units[u]);
+            assert_int_equal(ps_sql_analyse(dialects[d].dialect, 0,
+                                            ps_buf_str(&buf), arena, &a),
+                             PS_OK);
+            assert_int_not_equal(a->reason, PS_SQL_REASON_NONE);
+            ps_buf_done(&buf);
+            ps_arena_free(&arena);
+        }
+}
+
+/* The table of words knows every word, in any case. */
+static void
+every_word_is_found(void **state)
+{
+    (void)state;
+    for (int w = 1; w < PS_W_COUNT; w++) {
+        const char *text = ps_sql_word_text((enum ps_sql_word)w);
+        char upper[32];
+        uint32_t hash = PS_SQL_HASH_START;
+        size_t n = strlen(text);
+        assert_true(n < sizeof(upper));
+        for (size_t i = 0; i < n; i++) {
+            hash = ps_sql_hash_step(hash, (unsigned char)text[i]);
+            upper[i] = text[i] >= 'a' && text[i] <= 'z'
+                           ? (char)(text[i] - 'a' + 'A')
+                           : text[i];
+        }
+        assert_int_equal(ps_sql_word_find(upper, n, hash), w);
+        assert_int_not_equal(ps_sql_word_find(upper, n - 1, hash), w);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden_statements),
+        cmocka_unit_test(pieces_of_statements),
+        cmocka_unit_test(random_bytes),
+        cmocka_unit_test(writes_are_never_reads),
+        cmocka_unit_test(depth_and_length),
+        cmocka_unit_test(every_word_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
