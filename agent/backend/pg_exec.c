@@ -120,7 +120,7 @@ static void
 fail(struct pg_conn *self, enum ps_rc rc)
 {
     struct pg_exec *e = &self->exec;
-    if (e->failure.rc == PS_OK || rc == PS_UNSUPPORTED)
+    if (e->failure.rc == PS_OK)
         ps_err_set(&e->failure, rc, NULL);
     e->dead = true;
     e->complete = true;
@@ -305,6 +305,8 @@ take_result(struct pg_conn *self, PGresult *result)
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
         PQclear(result);
+        ps_err_set(&e->failure, PS_UNSUPPORTED,
+                   "COPY from and to the client is not supported here");
         fail(self, PS_UNSUPPORTED);
         return false;
     default:
