@@ -1,0 +1,254 @@
+/*
+ * Load generator: keeps CONNECTIONS keep-alive connections busy with one POST
+ * each, for a time, on one thread, and tells how many replies came and how
+ * long they took. Every reply must be HTTP status 200 with the same
+ * Content-Length as the first; anything else ends the run with an error.
+ *
+ *   load HOST-PORT PATH BODY-FILE CONNECTIONS MILLISECONDS
+ *
+ * Prints one line of JSON: requests, seconds, rps, p50_us, p99_us, max_us,
+ * reply_bytes (head and body of the last reply). Nothing allocates while it
+ * measures; a reply is looked at just enough to be checked.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    MAX_CONNECTIONS = 1024,
+    MAX_REQUEST = 64 << 10,
+    MAX_REPLY = 256 << 10,
+    SLOT_NS = 200,   /* resolution of the histogram */
+    SLOTS = 1 << 20, /* up to 0.2 s */
+    WARMUP_MS = 100
+};
+
+struct connection {
+    int fd;
+    uint64_t sent_ns;
+    size_t got;      /* bytes of the reply so far */
+    size_t expected; /* bytes of the whole reply, 0: head not complete */
+    char *reply;
+};
+
+static struct connection connections[MAX_CONNECTIONS];
+static char request[MAX_REQUEST];
+static size_t request_len;
+static long content_length = -1; /* of the first reply */
+static size_t reply_bytes;
+static uint32_t slots[SLOTS];
+static uint64_t requests, max_ns;
+
+static void
+die(const char *what)
+{
+    fprintf(stderr, "load: %s: %s\n", what, strerrordesc_np(errno));
+    exit(1);
+}
+
+static uint64_t
+now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void
+make_request(const char *path, const char *body_file)
+{
+    static char body[MAX_REQUEST / 2];
+    FILE *file = fopen(body_file, "rb");
+    if (!file)
+        die(body_file);
+    size_t n = fread(body, 1, sizeof(body), file);
+    fclose(file);
+    request_len = (size_t)snprintf(request, sizeof(request),
+                                   "POST %s HTTP/1.1\r\n"
+                                   "Host: 127.0.0.1\r\n"
+                                   "Content-Type: application/json\r\n"
+                                   "Content-Length: %zu\r\n\r\n",
+                                   path, n);
+    memcpy(request + request_len, body, n);
+    request_len += n;
+}
+
+static void
+send_request(struct connection *c)
+{
+    c->got = c->expected = 0;
+    c->sent_ns = now_ns();
+    if (send(c->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len)
+        die("send");
+}
+
+static void
+open_connection(struct connection *c, const struct sockaddr_in *address,
+                int epoll)
+{
+    int on = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    c->reply = malloc(MAX_REPLY);
+    if (c->fd < 0 || !c->reply ||
+        connect(c->fd, (const struct sockaddr *)address, sizeof(*address)) != 0)
+        die("connect");
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
+        die("epoll_ctl");
+}
+
+static void
+bad_reply(const struct connection *c)
+{
+    fprintf(stderr, "load: unexpected reply: %.*s\n",
+            (int)(c->got < 1000 ? c->got : 1000), c->reply);
+    exit(1);
+}
+
+/* The head is complete at end: what does it announce? */
+static void
+read_head(struct connection *c, const char *end)
+{
+    static const char status[] = "HTTP/1.1 200 ";
+    static const char name[] = "\r\nContent-Length: ";
+    size_t head_len = (size_t)(end - c->reply) + 4;
+    const char *at = memmem(c->reply, head_len, name, sizeof(name) - 1);
+    if (memcmp(c->reply, status, sizeof(status) - 1) != 0 || !at)
+        bad_reply(c);
+    long length = strtol(at + sizeof(name) - 1, NULL, 10);
+    if (content_length < 0)
+        content_length = length;
+    if (length != content_length)
+        bad_reply(c);
+    c->expected = head_len + (size_t)length;
+}
+
+static void
+record(struct connection *c)
+{
+    uint64_t ns = now_ns() - c->sent_ns;
+    size_t slot = ns / SLOT_NS;
+    slots[slot < SLOTS ? slot : SLOTS - 1]++;
+    if (ns > max_ns)
+        max_ns = ns;
+    requests++;
+    reply_bytes = c->expected;
+}
+
+static void
+receive(struct connection *c)
+{
+    ssize_t n = recv(c->fd, c->reply + c->got, MAX_REPLY - 1 - c->got, 0);
+    if (n <= 0)
+        die("the server closed a connection");
+    c->got += (size_t)n;
+    if (c->expected == 0) {
+        const char *end = memmem(c->reply, c->got, "\r\n\r\n", 4);
+        if (!end)
+            return;
+        read_head(c, end);
+    }
+    if (c->got < c->expected)
+        return;
+    if (c->got > c->expected)
+        bad_reply(c);
+    record(c);
+    send_request(c);
+}
+
+static void
+run_until(int epoll, uint64_t end_ns)
+{
+    while (now_ns() < end_ns) {
+        struct epoll_event events[MAX_CONNECTIONS];
+        int n = epoll_wait(epoll, events, MAX_CONNECTIONS, 1000);
+        if (n == 0) {
+            errno = ETIMEDOUT;
+            die("no reply for a second");
+        }
+        for (int i = 0; i < n; i++)
+            receive(events[i].data.ptr);
+    }
+}
+
+static double
+percentile_us(double share)
+{
+    uint64_t wanted = (uint64_t)((double)requests * share), seen = 0;
+    for (size_t i = 0; i < SLOTS; i++) {
+        seen += slots[i];
+        if (seen > wanted)
+            return (double)(i + 1) * SLOT_NS / 1000;
+    }
+    return (double)max_ns / 1000;
+}
+
+static void
+parse_address(const char *text, struct sockaddr_in *out)
+{
+    char host[64];
+    const char *colon = strchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : sizeof(host);
+    *out = (struct sockaddr_in){.sin_family = AF_INET};
+    if (n >= sizeof(host)) {
+        errno = EINVAL;
+        die(text);
+    }
+    memcpy(host, text, n);
+    host[n] = '\0';
+    out->sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    if (inet_pton(AF_INET, host, &out->sin_addr) != 1) {
+        errno = EINVAL;
+        die(text);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    struct sockaddr_in address;
+    if (argc != 6) {
+        fputs("usage: load HOST:PORT PATH BODY-FILE CONNECTIONS "
+              "MILLISECONDS\n",
+              stderr);
+        return 2;
+    }
+    parse_address(argv[1], &address);
+    make_request(argv[2], argv[3]);
+    unsigned long count = strtoul(argv[4], NULL, 10);
+    uint64_t duration_ns = strtoul(argv[5], NULL, 10) * 1000000;
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (count == 0 || count > MAX_CONNECTIONS || epoll < 0) {
+        errno = EINVAL;
+        die("CONNECTIONS");
+    }
+    for (unsigned long i = 0; i < count; i++)
+        open_connection(&connections[i], &address, epoll);
+    for (unsigned long i = 0; i < count; i++)
+        send_request(&connections[i]);
+    run_until(epoll, now_ns() + WARMUP_MS * 1000000ull);
+    memset(slots, 0, sizeof(slots));
+    requests = max_ns = 0;
+    uint64_t begin_ns = now_ns();
+    run_until(epoll, begin_ns + duration_ns);
+    double seconds = (double)(now_ns() - begin_ns) / 1e9;
+    printf("{\"requests\":%llu,\"seconds\":%.3f,\"rps\":%.0f,"
+           "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
+           "\"reply_bytes\":%zu}\n",
+           (unsigned long long)requests, seconds, (double)requests / seconds,
+           percentile_us(0.5), percentile_us(0.99), (double)max_ns / 1000,
+           reply_bytes);
+    return 0;
+}

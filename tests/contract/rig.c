@@ -1,0 +1,180 @@
+#include "tests/contract/rig.h"
+
+#include "common/check.h"
+
+#include <stdlib.h>
+
+enum {
+    RESULT_MAX = 256 << 20
+};
+
+void
+rig_init(struct rig *rig, bool fake)
+{
+    memset(rig, 0, sizeof(*rig));
+    ps_backend_init();
+    rig->clock = fake ? ps_clock_virtual_new() : ps_clock_real();
+    rig->loop = ps_loop_new(rig->clock, "contract");
+    rig->conf = ps_cache_conf_new("0b0e5f2a-0000-4000-8000-00000000000a",
+                                  "contract", "localhost");
+    if (fake) {
+        rig->fake = ps_fake_new();
+        rig->driver = ps_fake_driver(rig->fake);
+    } else {
+        const char *port = getenv("PS_PG_PORT");
+        PS_CHECK(port);
+        rig->conf->port = (uint16_t)strtoul(port, NULL, 10);
+        rig->resolver = ps_resolver_new(1, 1000);
+        rig->driver = ps_driver_find(PS_PROVIDER_POSTGRES);
+    }
+    PS_CHECK(rig->loop && rig->conf && rig->driver);
+}
+
+void
+rig_done(struct rig *rig)
+{
+    ps_resolver_free(&rig->resolver);
+    ps_loop_free(&rig->loop);
+    ps_fake_free(&rig->fake);
+    ps_cache_conf_unref(&rig->conf);
+    if (ps_clock_is_virtual(rig->clock))
+        ps_clock_virtual_free(&rig->clock);
+}
+
+void
+rig_wait(struct rig *rig)
+{
+    while (!rig->done) {
+        if (!rig->fake) {
+            ps_loop_run(rig->loop);
+        } else if (ps_loop_turn(rig->loop) == 0) {
+            ps_clock_virtual_advance_us(rig->clock, 1000);
+        }
+    }
+}
+
+static void
+finish(struct rig *rig)
+{
+    rig->done = true;
+    if (!rig->fake)
+        ps_loop_stop(rig->loop);
+}
+
+static void
+on_linger(void *arg)
+{
+    finish(arg);
+}
+
+void
+rig_linger(struct rig *rig, uint64_t ms)
+{
+    struct ps_timer timer;
+    ps_timer_init(&timer, rig->loop, on_linger, rig);
+    ps_timer_start_ms(&timer, ms);
+    rig->done = false;
+    rig_wait(rig);
+}
+
+struct ps_login
+rig_login(void)
+{
+    return (struct ps_login){.user = PS_STR("app"),
+                             .password = PS_STR("app secret"),
+                             .database = PS_STR("app")};
+}
+
+static void
+on_open(void *arg, struct ps_conn *conn, enum ps_rc rc,
+        const struct ps_err *err)
+{
+    struct rig *rig = arg;
+    (void)conn;
+    rig->rc = rc;
+    rig->err = err ? *err : (struct ps_err){.rc = PS_OK};
+    finish(rig);
+}
+
+struct ps_conn *
+rig_open_as(struct rig *rig, struct ps_login login)
+{
+    const struct ps_conn_open open = {
+        .loop = rig->loop,
+        .resolver = rig->resolver,
+        .conf = rig->conf,
+        .login = login,
+        .application_name = "contract",
+        .fn = on_open,
+        .arg = rig,
+    };
+    rig->done = false;
+    struct ps_conn *conn = ps_conn_open(rig->driver, &open);
+    PS_CHECK(conn && !rig->done);
+    rig_wait(rig);
+    return conn;
+}
+
+struct ps_conn *
+rig_open(struct rig *rig)
+{
+    return rig_open_as(rig, rig_login());
+}
+
+void
+rig_on_outcome(void *arg, const struct ps_outcome *outcome)
+{
+    struct rig *rig = arg;
+    rig->outcome = *outcome;
+    rig->rc = outcome->rc;
+    rig->err = outcome->err;
+    finish(rig);
+}
+
+void
+rig_run(struct rig *rig, struct ps_conn *conn,
+        const struct ps_statement *statement, struct ps_sink *sink)
+{
+    rig->done = false;
+    ps_conn_execute(conn, statement, sink, rig_on_outcome, rig);
+    PS_CHECK(!rig->done);
+    rig_wait(rig);
+}
+
+char *
+rig_json(struct rig *rig, struct ps_conn *conn, const char *sql)
+{
+    const struct ps_statement statement = {.sql = ps_str_of(sql),
+                                           .timeout_ms = 10000};
+    struct ps_rows_json *rows = ps_rows_json_new(RESULT_MAX);
+    char *body = NULL;
+    size_t len = 0;
+    PS_CHECK(rows);
+    rig_run(rig, conn, &statement, ps_rows_json_sink(rows));
+    if (rig->rc == PS_OK) {
+        PS_CHECK(ps_rows_json_take(rows, &body, &len) == PS_OK);
+        body = realloc(body, len + 1);
+        PS_CHECK(body);
+        body[len] = '\0';
+    }
+    ps_rows_json_free(&rows);
+    return body;
+}
+
+static void
+on_reset(void *arg, enum ps_rc rc)
+{
+    struct rig *rig = arg;
+    rig->rc = rc;
+    finish(rig);
+}
+
+enum ps_rc
+rig_reset(struct rig *rig, struct ps_conn *conn)
+{
+    rig->done = false;
+    ps_conn_reset(conn, 5000, on_reset, rig);
+    PS_CHECK(!rig->done);
+    rig_wait(rig);
+    return rig->rc;
+}

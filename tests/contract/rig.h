@@ -1,0 +1,47 @@
+/*
+ * What the contract tests stand on: one loop, one driver, and calls that wait
+ * for their end. The same test runs on the fake driver and a virtual clock,
+ * and on PostgreSQL (tests/contract/with_postgres) and real time.
+ */
+#ifndef PS_TESTS_CONTRACT_RIG_H
+#define PS_TESTS_CONTRACT_RIG_H
+
+#include "agent/backend/backend.h"
+#include "agent/backend/fake.h"
+
+struct rig {
+    struct ps_clock *clock;
+    struct ps_loop *loop;
+    struct ps_resolver *resolver;
+    struct ps_fake *fake; /* NULL: PostgreSQL */
+    const struct ps_driver *driver;
+    struct ps_cache_conf *conf;
+    bool done;
+    /* of the last operation */
+    enum ps_rc rc;
+    struct ps_err err;
+    struct ps_outcome outcome;
+};
+
+/* fake false: the PostgreSQL of the environment. */
+void rig_init(struct rig *rig, bool fake);
+void rig_done(struct rig *rig);
+/* Turns the loop until rig->done. */
+void rig_wait(struct rig *rig);
+/* Turns it for a while, so that what is pending comes in. */
+void rig_linger(struct rig *rig, uint64_t ms);
+
+struct ps_login rig_login(void);
+/* Waits; rig->rc, rig->err. The connection also when it failed. */
+struct ps_conn *rig_open_as(struct rig *rig, struct ps_login login);
+struct ps_conn *rig_open(struct rig *rig);
+/* Waits; rig->outcome. sink may be NULL. */
+void rig_run(struct rig *rig, struct ps_conn *conn,
+             const struct ps_statement *statement, struct ps_sink *sink);
+/* A read with 10 s; the rows as JSON text (free()), NULL on error. */
+char *rig_json(struct rig *rig, struct ps_conn *conn, const char *sql);
+enum ps_rc rig_reset(struct rig *rig, struct ps_conn *conn);
+/* The callback to give to ps_conn_execute when not waiting at once. */
+void rig_on_outcome(void *rig, const struct ps_outcome *outcome);
+
+#endif
