@@ -1,24 +1,20 @@
 /* Errors, clocks, the log, files: what meets the system. */
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/utf8.h"
+#include "tests/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* ---- errors ---- */
 
@@ -196,7 +192,8 @@ log_lines_have_a_form(PS_UNUSED void **state)
 static void
 log_an_attack(void)
 {
-    ps_warn("test", "%s", "name\n2026-11-24T04:24:19.123Z error x: forged\x1b[2J");
+    ps_warn("test", "%s",
+            "name\n2026-11-24T04:24:19.123Z error x: forged\x1b[2J");
     ps_warn("test", "bad \xFF\xC3, good \xC3\xBC, back\\slash");
     char text[5000];
     memset(text, '\n', sizeof(text) - 1);
@@ -379,7 +376,7 @@ folders_are_made_with_their_parents(PS_UNUSED void **state)
     assert_int_equal(ps_dir_make(path, 0700, &err), PS_IO);
 }
 
-#define FILE_TEST(name)                                                        \
+#define FILE_TEST(name) \
     cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
 int

@@ -1,17 +1,13 @@
 /* Views, buffers, arenas, UTF-8, hashes, maps: the pure parts. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/hash.h"
 #include "common/list.h"
 #include "common/map.h"
 #include "common/utf8.h"
+#include "tests/unit.h"
+
+#include <stdio.h>
 
 static void
 views_compare(PS_UNUSED void **state)
@@ -20,8 +16,8 @@ views_compare(PS_UNUSED void **state)
     assert_false(ps_str_eq(PS_STR("a\0b"), PS_STR("a\0c")));
     assert_false(ps_str_eq(PS_STR("a"), PS_STR("ab")));
     assert_true(ps_str_eq(PS_STR_NONE, PS_STR("")));
-    assert_true(ps_str_eq_nocase(PS_STR("Content-TYPE"),
-                                 PS_STR("content-type")));
+    assert_true(
+        ps_str_eq_nocase(PS_STR("Content-TYPE"), PS_STR("content-type")));
     /* '[' and '{', '@' and '`' differ in the same bit as letters do. */
     assert_false(ps_str_eq_nocase(PS_STR("["), PS_STR("{")));
     assert_false(ps_str_eq_nocase(PS_STR("@"), PS_STR("`")));
@@ -186,8 +182,12 @@ static bool
 valid_by_decoding(const unsigned char *p, size_t n, size_t *len)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t need = p[0] < 0x80 ? 1 : p[0] < 0xC0 ? 0 : p[0] < 0xE0 ? 2
-                : p[0] < 0xF0 ? 3 : p[0] < 0xF8 ? 4 : 0;
+    size_t need = p[0] < 0x80   ? 1
+                  : p[0] < 0xC0 ? 0
+                  : p[0] < 0xE0 ? 2
+                  : p[0] < 0xF0 ? 3
+                  : p[0] < 0xF8 ? 4
+                                : 0;
     if (need == 0 || need > n)
         return false;
     uint32_t code = need == 1 ? p[0] : p[0] & (0xFFu >> (need + 1));
@@ -304,8 +304,7 @@ lists_keep_order_and_count(PS_UNUSED void **state)
     assert_int_equal(list.count, 3);
     struct ps_link *expected[] = {&a, &b, &c};
     size_t n = 0;
-    PS_LIST_FOREACH_SAFE(&list, it, next)
-    {
+    PS_LIST_FOREACH_SAFE(&list, it, next) {
         assert_ptr_equal(it, expected[n++]);
         if (it == &b)
             ps_list_remove(&list, it);
@@ -358,8 +357,7 @@ maps_agree_with_an_array(PS_UNUSED void **state)
             count += !in[i];
             in[i] = true;
         } else {
-            assert_ptr_equal(ps_map_remove(map, key),
-                             in[i] ? &model[i] : NULL);
+            assert_ptr_equal(ps_map_remove(map, key), in[i] ? &model[i] : NULL);
             count -= in[i];
             in[i] = false;
         }

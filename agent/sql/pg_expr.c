@@ -61,8 +61,8 @@ is_known_type(struct ps_str name)
 static void
 interval_fields(struct ps_sql_parser *p)
 {
-    static const uint16_t fields[] = {PS_W_YEAR, PS_W_MONTH,  PS_W_DAY,
-                                      PS_W_HOUR, PS_W_MINUTE, PS_W_SECOND,
+    static const uint16_t fields[] = {PS_W_YEAR,   PS_W_MONTH,  PS_W_DAY,
+                                      PS_W_HOUR,   PS_W_MINUTE, PS_W_SECOND,
                                       PS_W_NO_WORD};
     if (ps_sql_at_any(p, fields))
         p->pos++;

@@ -10,9 +10,9 @@
 
 static const uint16_t set_words[] = {PS_W_UNION, PS_W_INTERSECT, PS_W_EXCEPT,
                                      PS_W_NO_WORD};
-static const uint16_t tail_words[] = {PS_W_ORDER,     PS_W_LIMIT,  PS_W_OFFSET,
-                                      PS_W_FETCH,     PS_W_FOR,    PS_W_UNION,
-                                      PS_W_INTERSECT, PS_W_EXCEPT, PS_W_NO_WORD};
+static const uint16_t tail_words[] = {
+    PS_W_ORDER, PS_W_LIMIT,     PS_W_OFFSET, PS_W_FETCH,  PS_W_FOR,
+    PS_W_UNION, PS_W_INTERSECT, PS_W_EXCEPT, PS_W_NO_WORD};
 
 static bool
 word_in(uint16_t word, const uint16_t *list)

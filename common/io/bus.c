@@ -19,6 +19,10 @@
  * Threads: nng completes on threads of its own. Completions only note what
  * happened and post to the loop; all else is done there.
  */
+#include "common/check.h"
+#include "common/io/bus_private.h"
+#include "common/log.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -27,10 +31,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "common/check.h"
-#include "common/io/bus_private.h"
-#include "common/log.h"
 
 /* Defect 1. For all of the process, which no other code minds: the connection
  * is gone either way. */

@@ -14,17 +14,17 @@
  * Events come one at a time through the loop; what is beyond waits in nng's
  * queue, and when that is full the newest are lost.
  */
-#include <pthread.h>
-#include <stdlib.h>
+#include "common/check.h"
+#include "common/io/bus_private.h"
+#include "common/list.h"
+#include "common/log.h"
 
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/sub.h>
 #include <nng/protocol/reqrep0/req.h>
 
-#include "common/check.h"
-#include "common/io/bus_private.h"
-#include "common/list.h"
-#include "common/log.h"
+#include <pthread.h>
+#include <stdlib.h>
 
 enum {
     CLIENT_MAGIC = 0x62757363,
@@ -190,8 +190,8 @@ open_sockets(struct session *s)
         (code = nng_socket_set(s->events, NNG_OPT_SUB_SUBSCRIBE, "", 0)) ||
         (code = nng_pipe_notify(s->events, NNG_PIPE_EV_ADD_POST, pipe_changed,
                                 s)) ||
-        (code = nng_pipe_notify(s->events, NNG_PIPE_EV_REM_POST, pipe_changed,
-                                s)))
+        (code =
+             nng_pipe_notify(s->events, NNG_PIPE_EV_REM_POST, pipe_changed, s)))
         return code;
     return nng_aio_alloc(&s->event_aio, event_completed, s);
 }
@@ -414,8 +414,7 @@ ps_bus_client_reconnect(struct ps_bus_client *client)
 {
     PS_CHECK_OBJ(client, CLIENT_MAGIC);
     PS_CHECK(!client->stopping);
-    PS_LIST_FOREACH_SAFE(&client->under_way, it, next)
-    {
+    PS_LIST_FOREACH_SAFE(&client->under_way, it, next) {
         struct call *call = PS_CONTAINER_OF(it, struct call, link);
         if (call->rc != PS_OK)
             continue; /* posted already */
@@ -460,8 +459,9 @@ ps_bus_client_start(struct ps_bus_client **client,
     enum ps_rc rc = PS_OK;
     if (!bus_make_url(c->call_address, b->call_url) ||
         !bus_make_url(c->event_address, b->event_url))
-        rc = ps_err_set(err, PS_FABRIC, "the control plane's address is too "
-                                        "long");
+        rc = ps_err_set(err, PS_FABRIC,
+                        "the control plane's address is too "
+                        "long");
     if (rc == PS_OK)
         rc = bus_make_tls(c->tls, NNG_TLS_MODE_CLIENT, &b->tls, err);
     if (rc == PS_OK) {

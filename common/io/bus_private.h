@@ -5,12 +5,12 @@
 #ifndef PS_COMMON_IO_BUS_PRIVATE_H
 #define PS_COMMON_IO_BUS_PRIVATE_H
 
-#include <signal.h>
+#include "common/io/bus.h"
 
 #include <nng/nng.h>
 #include <nng/supplemental/tls/tls.h>
 
-#include "common/io/bus.h"
+#include <signal.h>
 
 enum {
     BUS_QUEUE_MESSAGES = 8192, /* the most nng takes */

@@ -8,15 +8,15 @@
  * and one pub socket. Calls beyond `parallel_calls` wait in TCP; events wait
  * in a bounded queue per subscriber.
  */
-#include <stdlib.h>
+#include "common/check.h"
+#include "common/io/bus_private.h"
+#include "common/log.h"
 
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/reqrep0/rep.h>
 
-#include "common/check.h"
-#include "common/io/bus_private.h"
-#include "common/log.h"
+#include <stdlib.h>
 
 enum {
     SERVER_MAGIC = 0x62757373,
@@ -186,8 +186,7 @@ start(struct ps_bus_server *server, const struct ps_bus_server_conf *c,
     code = listen_on(server->events, c->event_address, tls,
                      &server->event_listener, &server->event_port);
     if (code != 0)
-        return bus_fail(err, PS_IO, "cannot listen on", c->event_address,
-                        code);
+        return bus_fail(err, PS_IO, "cannot listen on", c->event_address, code);
     for (size_t i = 0; i < server->call_count; i++)
         receive_call(&server->call[i]);
     return PS_OK;

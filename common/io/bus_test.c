@@ -2,20 +2,16 @@
  * The fabric with real sockets and real certificates. One loop on the real
  * clock serves both sides; every wait has a limit and fails loudly.
  */
-#include <arpa/inet.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 #include "common/buf.h"
 #include "common/check.h"
 #include "common/io/bus.h"
 #include "common/tls.h"
+#include "tests/unit.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     LIMIT_MS = 20000,
@@ -315,8 +311,7 @@ replies_may_come_later_and_out_of_order(void **state)
     for (int i = 0; i < 3; i++) {
         ps_bus_call(f->client, ps_str_of(texts[i]), LIMIT_MS, on_answer,
                     &answers[i]);
-        assert_true(
-            wait_for(f, &f->waiting_count, (size_t)i + 1, LIMIT_MS));
+        assert_true(wait_for(f, &f->waiting_count, (size_t)i + 1, LIMIT_MS));
     }
     for (int i = 2; i >= 0; i--) {
         assert_string_equal(f->heard[i], texts[i]);

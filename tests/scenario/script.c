@@ -142,11 +142,13 @@ scn_duration_us(struct scn_line *line, const char *text)
     static const struct {
         const char *unit;
         uint64_t us;
-    } units[] = {{"us", 1},
-                 {"ms", 1000},
-                 {"s", 1000000},
-                 {"m", 60000000},
-                 {"h", 3600000000}};
+    } units[] = {
+        {"us", 1         },
+        {"ms", 1000      },
+        {"s",  1000000   },
+        {"m",  60000000  },
+        {"h",  3600000000}
+    };
     char *end = NULL;
     uint64_t value = strtoull(text, &end, 10);
     for (size_t i = 0; end != text && i < PS_ARRAY_LEN(units); i++)
