@@ -73,8 +73,9 @@ shortest_digits(double value, char digits[24], int *exponent)
         if (strtod(text, NULL) == value)
             break;
     }
-    int n = 0;
-    char *p = text;
+    int n = 1;
+    char *p = text + 1;
+    digits[0] = text[0];
     for (; *p != 'e'; p++) {
         if (*p != '.')
             digits[n++] = *p;

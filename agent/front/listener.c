@@ -143,7 +143,7 @@ ps_listener_start(struct ps_listener **out, struct ps_front *front,
 {
     struct sockaddr_storage bound;
     socklen_t len = sizeof(bound);
-    int fd;
+    int fd = -1;
     enum ps_rc rc = open_socket(address, front->conf.reuse_port, &fd, err);
     if (rc != PS_OK)
         return rc;

@@ -180,11 +180,11 @@ api_run(struct api_request *request)
     request->status = 200;
     ps_buf_init(&request->out, API_REPLY_MAX);
     enum ps_rc rc = find_route(request, &route, &err);
-    if (rc == PS_OK && route->auth == TOKEN)
+    if (route && route->auth == TOKEN)
         rc = authenticate(request, &err);
-    if (rc == PS_OK)
+    if (route && rc == PS_OK)
         rc = parse_body(request, route->body, &err);
-    if (rc == PS_OK)
+    if (route && rc == PS_OK)
         rc = route->handler(request, &err);
     if (rc == PS_OK)
         rc = ps_buf_rc(&request->out);
