@@ -1,14 +1,7 @@
 /* The command table and what is made from it. */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h> /* needs the ones above */
-/* clang-format on */
-
 #include "cli/command.h"
 #include "common/utf8.h"
+#include "tests/unit.h"
 
 #include <stdio.h>
 

@@ -1,18 +1,9 @@
 /* Tables, cleaned text, JSON, client code and the reachability table. */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h> /* needs the ones above */
-/* clang-format on */
-
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/reach.h"
 #include "cli/snippet.h"
-
-#include <stdlib.h>
+#include "tests/unit.h"
 
 static struct ps_buf out;
 

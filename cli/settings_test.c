@@ -1,17 +1,9 @@
 /* The file of logins and the environment that goes before it. */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h> /* needs the ones above */
-/* clang-format on */
-
 #include "cli/settings.h"
 #include "common/file.h"
+#include "tests/unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

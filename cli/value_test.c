@@ -1,15 +1,6 @@
 /* Durations, sizes and numbers: what is read, refused and written back. */
-/* clang-format off */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h> /* needs the ones above */
-/* clang-format on */
-
 #include "cli/value.h"
-
-#include <stdlib.h>
+#include "tests/unit.h"
 
 static void
 reads_durations(void **state)

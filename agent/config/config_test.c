@@ -1,15 +1,7 @@
 /* Definitions are found by id whatever its case, replaced all at once, and
  * live as long as somebody holds them. */
-/* clang-format off */
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h> /* needs the ones above */
-/* clang-format on */
-
 #include "agent/config/config.h"
+#include "tests/unit.h"
 
 #define ID_A "0b0e5f2a-0000-4000-8000-00000000000a"
 #define ID_B "0b0e5f2a-0000-4000-8000-00000000000b"
