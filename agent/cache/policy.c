@@ -31,6 +31,7 @@ struct template
     uint64_t ttl_ms;
     uint64_t retry_us; /* not kept before; 0: kept */
     uint64_t used;     /* tick */
+    uint64_t fell_us;  /* when it last fell below the floor; 0: never */
     uint32_t falls;    /* below the floor since the last success */
 };
 
@@ -197,6 +198,7 @@ learn_changed(struct template *t, const struct ps_policy_ask *a)
     t->retry_us = a->now_us + ((uint64_t)FIRST_PAUSE_MS * 1000
                                << PS_MIN(t->falls, (uint32_t)MAX_DOUBLINGS));
     t->falls++;
+    t->fell_us = a->now_us;
     return true;
 }
 
@@ -210,6 +212,10 @@ ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
     bool same = ps_str_eq(ps_entry_body(old), body);
     pthread_mutex_lock(&policy->mutex);
     struct template *t = template_find(policy, template_id(a));
+    /* What it fell for teaches nothing again: during the pause, and after it,
+     * every refetch finds the answer from before, and would begin another. */
+    if (t && ps_entry_born_us(old) <= t->fell_us)
+        t = NULL;
     if (t && same) {
         learn_same(t, a);
         policy->stats.same++;

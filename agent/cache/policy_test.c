@@ -55,17 +55,20 @@ ask(struct fixture *f, uint64_t *ttl_ms)
     return ps_policy_ask(f->policy, &f->ask, ttl_ms);
 }
 
+/* The old answer was born at born_us. */
 static void
-learn(struct fixture *f, struct ps_str old_body, struct ps_str body,
-      bool written)
+learn_from(struct fixture *f, uint64_t born_us, struct ps_str old_body,
+           struct ps_str body, bool written)
 {
     static const struct ps_table_name table = {PS_STR("s"), PS_STR("t")};
     struct ps_snapshot snapshot;
     assert_int_equal(ps_snapshot_take(f->space, ps_space_catalog_gen(f->space),
                                       &table, 1, &snapshot),
                      PS_SNAPSHOT_OK);
-    struct ps_entry_spec spec = {
-        .key = &f->key, .snapshot = &snapshot, .body = old_body};
+    struct ps_entry_spec spec = {.key = &f->key,
+                                 .snapshot = &snapshot,
+                                 .body = old_body,
+                                 .born_us = born_us};
     struct ps_entry *old = ps_entry_new(&spec);
     assert_non_null(old);
     if (written)
@@ -75,6 +78,13 @@ learn(struct fixture *f, struct ps_str old_body, struct ps_str body,
                                                        .n_tables = 1});
     ps_policy_learn(f->policy, &f->ask, old, body);
     ps_entry_unref(&old);
+}
+
+static void
+learn(struct fixture *f, struct ps_str old_body, struct ps_str body,
+      bool written)
+{
+    learn_from(f, f->ask.now_us, old_body, body, written);
 }
 
 static void
@@ -174,6 +184,32 @@ unexplained_change_halves_then_stops_then_tries_again(void **state)
     assert_int_equal(stats.switched_off, 2);
 }
 
+/* The answer it fell for stays in memory; whoever asks meanwhile finds that it
+ * changed, again and again. */
+static void
+a_fall_is_counted_once(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ttl_ms = 0;
+    f->ask.ttl_min_ms = f->ask.ttl_max_ms = 30000;
+    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_FIRST_SEEN);
+    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
+    uint64_t fell_us = f->ask.now_us;
+    learn_from(f, fell_us, PS_STR("old"), PS_STR("new"), false);
+    for (int i = 1; i < 60; i++) {
+        f->ask.now_us += 1000000;
+        assert_int_equal(ask(f, &ttl_ms), PS_POLICY_TTL_SHORT);
+        learn_from(f, fell_us, PS_STR("old"), PS_STR("new"), false);
+    }
+    f->ask.now_us += 1000000;
+    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
+    learn_from(f, fell_us, PS_STR("old"), PS_STR("new"), false);
+    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
+    /* what was kept after the pause counts again */
+    learn(f, PS_STR("new"), PS_STR("newer"), false);
+    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_TTL_SHORT);
+}
+
 static void
 a_change_explained_by_a_write_teaches_nothing(void **state)
 {
@@ -239,6 +275,7 @@ main(void)
         TEST(bounds_of_the_operator_hold),
         TEST(equal_refetches_double_the_ttl),
         TEST(unexplained_change_halves_then_stops_then_tries_again),
+        TEST(a_fall_is_counted_once),
         TEST(a_change_explained_by_a_write_teaches_nothing),
         TEST(expiry_is_spread_and_never_late),
         TEST(tables_are_bounded),

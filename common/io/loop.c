@@ -566,6 +566,13 @@ turn(struct ps_loop *loop, bool may_block)
     return loop->ran - before;
 }
 
+uint64_t
+ps_loop_next_due_us(const struct ps_loop *loop)
+{
+    PS_CHECK_OBJ(loop, LOOP_MAGIC);
+    return loop->heap_len ? loop->heap[0]->due_us : UINT64_MAX;
+}
+
 size_t
 ps_loop_turn(struct ps_loop *loop)
 {

@@ -41,6 +41,9 @@ void ps_loop_stop(struct ps_loop *loop);
 /* One turn without blocking. Returns how many callbacks of tasks, timers,
  * watches and signals ran (not those of foreign events on ps_loop_base). */
 size_t ps_loop_turn(struct ps_loop *loop);
+/* When its first timer is due, UINT64_MAX: none. Who moves a virtual clock
+ * goes from one to the next. */
+uint64_t ps_loop_next_due_us(const struct ps_loop *loop);
 struct ps_clock *ps_loop_clock(struct ps_loop *loop);
 /* Time read once per turn: cheap, good enough for time-outs. */
 uint64_t ps_loop_now_ms(struct ps_loop *loop);
