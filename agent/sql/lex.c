@@ -113,22 +113,27 @@ ps_sql_lex_space(struct ps_sql_lexer *lex, struct ps_sql_token *token)
 }
 
 /* Makes each opening bracket know its closing one. The `info` of opening
- * brackets links them to a stack while they are open. */
+ * brackets links them to a stack while they are open. Where one kind closes
+ * another nothing behind it has a match: those who skip from an opening
+ * bracket to its closing one rely on moving forward. */
 static void
 match_brackets(struct ps_sql_tokens *tokens)
 {
     uint32_t open = PS_TOK_NO_MATCH;
+    bool crossed = false;
     for (size_t i = 0; i < tokens->n; i++) {
         struct ps_sql_token *t = &tokens->at[i];
         if (t->kind != PS_TOK_PUNCT)
             continue;
         if (t->ch == '(' || t->ch == '[') {
-            t->info = open;
-            open = (uint32_t)i;
-        } else if ((t->ch == ')' || t->ch == ']') && open != PS_TOK_NO_MATCH) {
+            t->info = crossed ? PS_TOK_NO_MATCH : open;
+            open = crossed ? open : (uint32_t)i;
+        } else if ((t->ch == ')' || t->ch == ']') && !crossed &&
+                   open != PS_TOK_NO_MATCH) {
             struct ps_sql_token *o = &tokens->at[open];
-            if ((o->ch == '(') != (t->ch == ')'))
-                break;
+            crossed = (o->ch == '(') != (t->ch == ')');
+            if (crossed)
+                continue;
             open = o->info;
             o->info = (uint32_t)i;
         }
