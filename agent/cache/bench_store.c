@@ -51,7 +51,7 @@ bench_fill(struct bench *bench, struct ps_space *space)
         ps_key_make(&bench->keys[i], 1, 1,
                     (struct ps_str){bench->sql[i], SQL_BYTES}, PS_STR(""));
         if (ps_snapshot_take(space, ps_space_catalog_gen(space), &table, 1,
-                             &snapshot) != PS_SNAPSHOT_OK)
+                             NULL, &snapshot) != PS_SNAPSHOT_OK)
             abort();
         struct ps_entry_spec spec = {
             .key = &bench->keys[i],

@@ -13,13 +13,40 @@ struct ps_table_name {
     struct ps_str schema, name;
 };
 
+/*
+ * Some rows of a table, told by the values of columns. A value is the 16-bit
+ * digest of a typed one (ps_row_digest_*), the same on every agent: enough to
+ * tell rows apart most of the time, too little to tell what they hold.
+ */
+struct ps_row_column {
+    struct ps_str name;
+    const uint16_t *values;
+    size_t n_values;
+};
+struct ps_row_set {
+    /*
+     * Read: the first column pins the rows (`c IN values`). Write: whatever
+     * row changes has one of these values in that column, before and after;
+     * of a column not named nothing is known. None: any row.
+     */
+    const struct ps_row_column *columns;
+    size_t n_columns;
+};
+
 struct ps_change {
     struct ps_str cache_id; /* absent: every cache */
     struct ps_str database; /* absent: every database of the cache */
     const struct ps_table_name *tables;
-    size_t n_tables; /* 0: every table */
-    bool catalog;    /* structure or rights changed: read it again */
+    size_t n_tables;               /* 0: every table */
+    const struct ps_row_set *rows; /* one for each table, or NULL: any row */
+    bool catalog; /* structure or rights changed: read it again */
 };
+
+/* Digests of values that are equal if and only if the origin finds them equal
+ * (integers of any width, uuid, boolean). */
+uint16_t ps_row_digest_int(int64_t value);
+uint16_t ps_row_digest_uuid(const unsigned char bytes[16]);
+uint16_t ps_row_digest_bool(bool value);
 
 /*
  * The way out to the other agents. Declared here, implemented by the link;

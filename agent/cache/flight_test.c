@@ -138,7 +138,7 @@ a_newcomer_after_a_write_starts_its_own(void **state)
     assert_int_equal(enter(f, &lead, &first), PS_FLIGHT_LEAD);
     assert_int_equal(enter(f, &early, &none), PS_FLIGHT_WAIT);
     assert_int_equal(ps_snapshot_take(f->space, ps_space_catalog_gen(f->space),
-                                      &table, 1, &snapshot),
+                                      &table, 1, NULL, &snapshot),
                      PS_SNAPSHOT_OK);
     ps_flight_sent(first, &snapshot);
     assert_int_equal(enter(f, &sent, &none), PS_FLIGHT_WAIT);

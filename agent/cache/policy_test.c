@@ -63,7 +63,7 @@ learn_from(struct fixture *f, uint64_t born_us, struct ps_str old_body,
     static const struct ps_table_name table = {PS_STR("s"), PS_STR("t")};
     struct ps_snapshot snapshot;
     assert_int_equal(ps_snapshot_take(f->space, ps_space_catalog_gen(f->space),
-                                      &table, 1, &snapshot),
+                                      &table, 1, NULL, &snapshot),
                      PS_SNAPSHOT_OK);
     struct ps_entry_spec spec = {.key = &f->key,
                                  .snapshot = &snapshot,

@@ -6,6 +6,8 @@
  *   root     [all]                               every cache
  *   cache    [all]                               every database of a cache
  *   space    [all] [any] [slot 0 .. slot 4095]   the tables of a database
+ *            [any of column 0 .. 127]            columns that reads pin rows by
+ *            [bucket 0 .. 16383]                 values in these columns
  *
  * A stamp is { gen, committing }. A snapshot is the sum of the gens an answer
  * depends on: root, cache and space `all`, and each table's slot (or `any`,
@@ -29,8 +31,12 @@
  * under that catalogue's catalog_gen; when it moved meanwhile, a snapshot is
  * refused and a write counts as one of the whole database.
  *
- * Rows (later): a bucket of a column is just another name hashed to a slot;
- * snapshots and writes already are lists of slots.
+ * Rows: a read that pins its rows (`WHERE id = 7`) depends on the bucket of
+ * that value and on the column's `any` instead of on the table's slot. A write
+ * moves the table's slot and, for each column that some read pins by, the
+ * buckets of the values its rows have before and after, or the column's `any`
+ * where they are not known. Buckets are shared by hash: a collision only
+ * invalidates more.
  *
  * Any thread; reads of stamps take no lock.
  */
@@ -42,7 +48,7 @@
 
 enum {
     PS_SPACE_SLOTS = 4096,
-    /* More tables than this: the answer depends on every table, the write
+    /* More slots than this: the answer depends on every table, the write
      * changes every table. */
     PS_SPACE_MAX_TABLES = 512
 };
@@ -88,13 +94,14 @@ enum ps_snapshot_rc {
 };
 /*
  * Call right before the query is sent. catalog_gen: of the catalogue that gave
- * the tables (ps_catalog_gen). Unless PS_SNAPSHOT_OK *out is not valid
- * and the answer must not be kept.
+ * the tables (ps_catalog_gen). rows: one for each table, or NULL (all of
+ * them). Unless PS_SNAPSHOT_OK *out is not valid and the answer must not be
+ * kept.
  */
 PS_MUST_USE enum ps_snapshot_rc
 ps_snapshot_take(struct ps_space *space, uint64_t catalog_gen,
                  const struct ps_table_name *tables, size_t n,
-                 struct ps_snapshot *out);
+                 const struct ps_row_set *rows, struct ps_snapshot *out);
 /* No write it depends on has begun since it was taken. */
 bool ps_snapshot_valid(const struct ps_snapshot *snapshot);
 
@@ -115,6 +122,7 @@ struct ps_write {
     uint64_t catalog_gen;          /* when it began */
     uint16_t n_slots;
     bool all;     /* the whole of what it names */
+    bool listed;  /* slots are begun */
     bool catalog; /* structure or rights */
     bool open;
     uint16_t slots[PS_SPACE_MAX_TABLES];

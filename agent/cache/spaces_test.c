@@ -54,7 +54,7 @@ take(struct fixture *f, const struct ps_table_name *tables, size_t n,
      struct ps_snapshot *out)
 {
     return ps_snapshot_take(f->space, ps_space_catalog_gen(f->space), tables, n,
-                            out);
+                            NULL, out);
 }
 
 static void
@@ -130,7 +130,7 @@ no_tables_means_the_whole_database(void **state)
     assert_int_equal(take(f, NULL, 0, &none), PS_SNAPSHOT_OK);
     assert_int_equal(ps_snapshot_take(elsewhere,
                                       ps_space_catalog_gen(elsewhere), &A, 1,
-                                      &other),
+                                      NULL, &other),
                      PS_SNAPSHOT_OK);
     struct ps_change change = change_of(NULL, 0);
     ps_write_begin(f->spaces, &change, 0, &write);
@@ -154,11 +154,11 @@ wide_writes_reach_spaces_made_during_the_window(void **state)
     struct ps_space *made = ps_space_get(f->spaces, CACHE, PS_STR("new"));
     struct ps_space *foreign =
         ps_space_get(f->spaces, PS_STR("c2"), PS_STR("new"));
-    assert_int_equal(
-        ps_snapshot_take(made, ps_space_catalog_gen(made), &A, 1, &snapshot),
-        PS_SNAPSHOT_COMMITTING);
+    assert_int_equal(ps_snapshot_take(made, ps_space_catalog_gen(made), &A, 1,
+                                      NULL, &snapshot),
+                     PS_SNAPSHOT_COMMITTING);
     assert_int_equal(ps_snapshot_take(foreign, ps_space_catalog_gen(foreign),
-                                      &A, 1, &snapshot),
+                                      &A, 1, NULL, &snapshot),
                      PS_SNAPSHOT_OK);
     assert_true(ps_write_end(&cache_wide));
     change.cache_id = PS_STR_NONE;
@@ -166,7 +166,7 @@ wide_writes_reach_spaces_made_during_the_window(void **state)
     assert_false(ps_snapshot_valid(&snapshot));
     assert_true(ps_write_end(&everything));
     assert_int_equal(ps_snapshot_take(foreign, ps_space_catalog_gen(foreign),
-                                      &A, 1, &snapshot),
+                                      &A, 1, NULL, &snapshot),
                      PS_SNAPSHOT_OK);
     ps_space_unref(&made);
     ps_space_unref(&foreign);
@@ -211,7 +211,7 @@ a_moved_catalogue_refuses_snapshots(void **state)
     assert_int_equal(take(f, &A, 1, &snapshot), PS_SNAPSHOT_OK);
     ps_spaces_apply(f->spaces, &change);
     assert_false(ps_snapshot_valid(&snapshot));
-    assert_int_equal(ps_snapshot_take(f->space, gen, &A, 1, &snapshot),
+    assert_int_equal(ps_snapshot_take(f->space, gen, &A, 1, NULL, &snapshot),
                      PS_SNAPSHOT_CATALOG_MOVED);
     assert_int_equal(take(f, &A, 1, &snapshot), PS_SNAPSHOT_OK);
 

@@ -106,7 +106,7 @@ entry_make(struct ps_space *space, const struct ps_key *key, struct ps_str body,
 {
     struct ps_snapshot snapshot;
     assert_int_equal(ps_snapshot_take(space, ps_space_catalog_gen(space),
-                                      &TABLE, 1, &snapshot),
+                                      &TABLE, 1, NULL, &snapshot),
                      PS_SNAPSHOT_OK);
     struct ps_entry_spec spec = {
         .key = key,

@@ -7,6 +7,9 @@
  *   writer: write_begin, commit value, write_end, acknowledge value
  *   reader: floor = acknowledged; look up: fresh => value >= floor; else
  *           snapshot, read the origin, put
+ *
+ * Some reads are of one row of a table, and some writes know which row of it
+ * they change.
  */
 #include "agent/cache/store.h"
 #include "common/io/loop.h"
@@ -21,6 +24,7 @@
 #define DB    PS_STR("d")
 enum {
     TABLES = 6,
+    ROWS = 4,
     READERS = 3,
     WRITERS = 2,
     ROUNDS = 30000,
@@ -34,6 +38,9 @@ struct origin {
     struct ps_spaces *spaces;
     struct ps_space *space;
     _Atomic uint64_t committed[TABLES], acknowledged[TABLES];
+    _Atomic uint64_t row_committed[TABLES][ROWS],
+        row_acknowledged[TABLES][ROWS];
+    _Atomic uint64_t row_hits;
     _Atomic uint64_t hits, misses, wrong, refused;
     _Atomic unsigned writers;
 };
@@ -64,7 +71,7 @@ fetch(struct worker *w, const struct ps_key *key, size_t a, size_t b)
     struct ps_table_name tables[] = {table(a), table(b)};
     struct ps_snapshot snapshot;
     enum ps_snapshot_rc rc = ps_snapshot_take(
-        o->space, ps_space_catalog_gen(o->space), tables, 2, &snapshot);
+        o->space, ps_space_catalog_gen(o->space), tables, 2, NULL, &snapshot);
     uint64_t values[2];
     values[0] = atomic_load(&o->committed[a]);
     if (next_random(w) % 4 == 0)
@@ -115,12 +122,88 @@ read_once(struct worker *w)
     ps_entry_unref(&entry);
 }
 
+/* ---- reads and writes of one row ---- */
+
+struct row {
+    size_t table, row;
+    unsigned column; /* each table has two: reads pin by either */
+    uint16_t value;
+    struct ps_row_column columns[2];
+    struct ps_row_set set;
+};
+
+static void
+pick_row(struct worker *w, struct row *r)
+{
+    r->table = next_random(w) % TABLES;
+    r->row = next_random(w) % ROWS;
+    r->column = next_random(w) % 2;
+    r->value = (uint16_t)r->row;
+    for (size_t i = 0; i < 2; i++)
+        r->columns[i] = (struct ps_row_column){
+            .name = i == r->column ? PS_STR("a") : PS_STR("b"),
+            .values = &r->value,
+            .n_values = 1};
+    r->set = (struct ps_row_set){.columns = r->columns, .n_columns = 1};
+}
+
+static void
+fetch_row(struct worker *w, const struct ps_key *key, const struct row *r)
+{
+    struct origin *o = w->origin;
+    struct ps_table_name name = table(r->table);
+    struct ps_snapshot snapshot;
+    if (ps_snapshot_take(o->space, ps_space_catalog_gen(o->space), &name, 1,
+                         &r->set, &snapshot) != PS_SNAPSHOT_OK)
+        return;
+    uint64_t value = atomic_load(&o->row_committed[r->table][r->row]);
+    if (next_random(w) % 4 == 0)
+        sched_yield();
+    struct ps_entry_spec spec = {
+        .key = key,
+        .snapshot = &snapshot,
+        .body = {(const char *)&value, sizeof(value)},
+        .expires_us = UINT64_MAX,
+    };
+    struct ps_entry *entry = ps_entry_new(&spec);
+    if (entry)
+        (void)ps_store_put(o->store, entry, 1 << 20, 1);
+    ps_entry_unref(&entry);
+}
+
+static void
+read_row(struct worker *w)
+{
+    struct origin *o = w->origin;
+    struct row r;
+    char sql[48];
+    struct ps_key key;
+    pick_row(w, &r);
+    int len = snprintf(sql, sizeof(sql), "row %zu, %zu, %u", r.table, r.row,
+                       r.column);
+    ps_key_make(&key, 1, 1, (struct ps_str){sql, (size_t)len}, PS_STR(""));
+    uint64_t floor = atomic_load(&o->row_acknowledged[r.table][r.row]);
+    struct ps_entry *entry = ps_store_find(o->store, &key);
+    if (entry && ps_entry_check(entry, 1, 0) == PS_ENTRY_FRESH) {
+        uint64_t value;
+        memcpy(&value, ps_entry_body(entry).ptr, sizeof(value));
+        if (value < floor)
+            atomic_fetch_add(&o->wrong, 1);
+        atomic_fetch_add(&o->row_hits, 1);
+    } else {
+        fetch_row(w, &key, &r);
+    }
+    ps_entry_unref(&entry);
+}
+
 static void
 run_reader(void *arg)
 {
     struct worker *w = arg;
-    for (int i = 0; i < ROUNDS || atomic_load(&w->origin->writers) > 0; i++)
+    for (int i = 0; i < ROUNDS || atomic_load(&w->origin->writers) > 0; i++) {
         read_once(w);
+        read_row(w);
+    }
 }
 
 static void
@@ -135,10 +218,16 @@ static void
 write_once(struct worker *w)
 {
     struct origin *o = w->origin;
-    size_t i = next_random(w) % TABLES;
+    struct row r;
+    pick_row(w, &r);
+    size_t i = r.table;
     struct ps_table_name name = table(i);
+    /* Both columns known, or one: then the other one's `any` moves. */
+    r.set.n_columns = 1 + next_random(w) % 2;
     struct ps_change change = {
         .cache_id = CACHE, .database = DB, .tables = &name, .n_tables = 1};
+    if (next_random(w) % 4 != 0)
+        change.rows = &r.set;
     unsigned kind = next_random(w) % 64;
     if (kind == 0)
         change.n_tables = 0;
@@ -151,10 +240,12 @@ write_once(struct worker *w)
     if (next_random(w) % 4 == 0)
         sched_yield();
     uint64_t value = atomic_fetch_add(&o->committed[i], 1) + 1;
+    uint64_t row_value = atomic_fetch_add(&o->row_committed[i][r.row], 1) + 1;
     if (next_random(w) % 4 == 0)
         sched_yield();
     (void)!ps_write_end(&write);
     raise_to(&o->acknowledged[i], value);
+    raise_to(&o->row_acknowledged[i][r.row], row_value);
     if (next_random(w) % 8 == 0)
         sched_yield();
 }
@@ -186,7 +277,7 @@ run_churn(void *arg)
         if (!space)
             continue;
         struct ps_snapshot snapshot;
-        if (ps_snapshot_take(space, ps_space_catalog_gen(space), NULL, 0,
+        if (ps_snapshot_take(space, ps_space_catalog_gen(space), NULL, 0, NULL,
                              &snapshot) == PS_SNAPSHOT_OK) {
             struct ps_entry_spec spec = {
                 .key = &key,
@@ -232,6 +323,7 @@ nothing_acknowledged_is_ever_missing(void **state)
     assert_int_equal(atomic_load(&o.wrong), 0);
     /* it was a contest at all */
     assert_true(atomic_load(&o.hits) > 1000);
+    assert_true(atomic_load(&o.row_hits) > 1000);
     assert_true(atomic_load(&o.misses) > 1000);
     assert_true(atomic_load(&o.refused) > 10);
     ps_store_free(&o.store);

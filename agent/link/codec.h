@@ -19,6 +19,9 @@ struct ps_cache_conf *ps_codec_cache(const Portside__CacheConfig *message);
 struct ps_codec_change {
     struct ps_change change;
     struct ps_table_name *tables;
+    struct ps_row_set *rows;
+    struct ps_row_column *columns;
+    uint16_t *values;
 };
 PS_MUST_USE enum ps_rc ps_codec_change(const Portside__Invalidation *message,
                                        struct ps_codec_change *out);

@@ -123,6 +123,7 @@ struct ps_run {
     bool cacheable; /* the answer may be shared and kept */
     const struct ps_table_name *tables;
     size_t n_tables;
+    const struct ps_row_set *rows; /* one for each table, or NULL */
     bool writes; /* commit window, sent at most once */
     struct ps_change change;
 

@@ -70,7 +70,8 @@ stamp_read(struct ps_run *run)
 {
     run->snapshot_taken = false;
     switch (ps_snapshot_take(run->space, ps_catalog_gen(run->catalog),
-                             run->tables, run->n_tables, &run->snapshot)) {
+                             run->tables, run->n_tables, run->rows,
+                             &run->snapshot)) {
     case PS_SNAPSHOT_OK:
         run->snapshot_taken = true;
         break;

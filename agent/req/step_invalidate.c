@@ -56,6 +56,7 @@ tell(struct ps_run *run, bool whole)
     if (whole) {
         change.tables = NULL;
         change.n_tables = 0;
+        change.rows = NULL;
     }
     ps_worker_count(run->at, PS_ENGINE_INVALIDATIONS);
     if (run->conf->write_ack_global) {

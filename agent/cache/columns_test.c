@@ -1,0 +1,273 @@
+/* Rows told apart: what a pinned read depends on, what a write moves. */
+#include "agent/cache/spaces.h"
+#include "tests/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CACHE PS_STR("c1")
+#define DB    PS_STR("shop")
+
+static const struct ps_table_name ITEMS = {PS_STR("public"), PS_STR("items")};
+static const struct ps_table_name USERS = {PS_STR("public"), PS_STR("users")};
+
+struct fixture {
+    struct ps_spaces *spaces;
+    struct ps_space *space;
+};
+
+static int
+setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    f->spaces = ps_spaces_new(4);
+    assert_non_null(f->spaces);
+    f->space = ps_space_get(f->spaces, CACHE, DB);
+    assert_non_null(f->space);
+    *state = f;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct fixture *f = *state;
+    ps_space_unref(&f->space);
+    ps_spaces_free(&f->spaces);
+    free(f);
+    return 0;
+}
+
+/* `name IN (value)`, for a read or a write. */
+struct pinned {
+    uint16_t value;
+    struct ps_row_column column;
+    struct ps_row_set set;
+};
+
+static const struct ps_row_set *
+pin(struct pinned *p, const char *name, int64_t value)
+{
+    p->value = ps_row_digest_int(value);
+    p->column = (struct ps_row_column){ps_str_of(name), &p->value, 1};
+    p->set = (struct ps_row_set){&p->column, 1};
+    return &p->set;
+}
+
+static enum ps_snapshot_rc
+take(struct fixture *f, const struct ps_table_name *table,
+     const struct ps_row_set *rows, struct ps_snapshot *out)
+{
+    return ps_snapshot_take(f->space, ps_space_catalog_gen(f->space), table, 1,
+                            rows, out);
+}
+
+static struct ps_change
+change_of(const struct ps_table_name *table, const struct ps_row_set *rows)
+{
+    return (struct ps_change){.cache_id = CACHE,
+                              .database = DB,
+                              .tables = table,
+                              .n_tables = 1,
+                              .rows = rows};
+}
+
+static void
+write_rows(struct fixture *f, const struct ps_table_name *table,
+           const struct ps_row_set *rows)
+{
+    struct ps_change change = change_of(table, rows);
+    struct ps_write write;
+    ps_write_begin(f->spaces, &change, ps_space_catalog_gen(f->space), &write);
+    assert_false(ps_write_end(&write));
+}
+
+static void
+apply_rows(struct fixture *f, const struct ps_table_name *table,
+           const struct ps_row_set *rows)
+{
+    struct ps_change change = change_of(table, rows);
+    ps_spaces_apply(f->spaces, &change);
+}
+
+static void
+other_rows_stay(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p, q;
+    struct ps_snapshot one, two, whole;
+    void (*const ways[])(struct fixture *, const struct ps_table_name *,
+                         const struct ps_row_set *) = {write_rows, apply_rows};
+    for (size_t i = 0; i < PS_ARRAY_LEN(ways); i++) {
+        assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &one), 0);
+        assert_int_equal(take(f, &ITEMS, pin(&q, "id", 2), &two), 0);
+        assert_int_equal(take(f, &ITEMS, NULL, &whole), 0);
+        ways[i](f, &ITEMS, pin(&p, "id", 1));
+        assert_false(ps_snapshot_valid(&one));
+        assert_true(ps_snapshot_valid(&two));
+        assert_false(ps_snapshot_valid(&whole));
+        ways[i](f, &USERS, pin(&q, "id", 2));
+        assert_true(ps_snapshot_valid(&two));
+    }
+}
+
+/* Hazard 25: of a column that the write says nothing about any row may have
+ * moved into the read's rows or out of them. */
+static void
+unknown_values_move_every_row(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p, q;
+    struct ps_snapshot by_id, by_owner;
+    void (*const ways[])(struct fixture *, const struct ps_table_name *,
+                         const struct ps_row_set *) = {write_rows, apply_rows};
+    for (size_t i = 0; i < PS_ARRAY_LEN(ways); i++) {
+        assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &by_id), 0);
+        assert_int_equal(take(f, &ITEMS, pin(&q, "owner", 9), &by_owner), 0);
+        ways[i](f, &ITEMS, pin(&p, "id", 5));
+        assert_true(ps_snapshot_valid(&by_id));
+        assert_false(ps_snapshot_valid(&by_owner));
+        ways[i](f, &ITEMS, NULL);
+        assert_false(ps_snapshot_valid(&by_id));
+    }
+}
+
+static void
+wide_changes_reach_pinned_reads(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p;
+    struct ps_snapshot one;
+    struct ps_change wider[] = {
+        {.cache_id = CACHE, .database = DB},
+        {.cache_id = CACHE                },
+        {.cache_id = PS_STR_NONE}
+    };
+    for (size_t i = 0; i < PS_ARRAY_LEN(wider); i++) {
+        assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &one), 0);
+        ps_spaces_apply(f->spaces, &wider[i]);
+        assert_false(ps_snapshot_valid(&one));
+    }
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &one), 0);
+    ps_space_structure_changed(f->space);
+    assert_false(ps_snapshot_valid(&one));
+}
+
+static void
+no_snapshot_of_a_row_inside_its_window(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p, q;
+    struct ps_snapshot s;
+    struct ps_write write;
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &s), 0);
+    struct ps_change change = change_of(&ITEMS, pin(&p, "id", 1));
+    ps_write_begin(f->spaces, &change, ps_space_catalog_gen(f->space), &write);
+    assert_int_equal(take(f, &ITEMS, pin(&q, "id", 1), &s),
+                     PS_SNAPSHOT_COMMITTING);
+    assert_int_equal(take(f, &ITEMS, pin(&q, "id", 2), &s), PS_SNAPSHOT_OK);
+    assert_false(ps_write_end(&write));
+    assert_true(ps_snapshot_valid(&s));
+    assert_int_equal(take(f, &ITEMS, pin(&q, "id", 1), &s), PS_SNAPSHOT_OK);
+}
+
+/* The handshake of columns.c: the write does not know of the column that the
+ * read brings in, so the read must wait for it as for the whole table. */
+static void
+a_column_new_during_a_write_is_not_relied_on(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p, q;
+    struct ps_snapshot s;
+    struct ps_write write;
+    struct ps_change change = change_of(&ITEMS, pin(&p, "id", 1));
+    ps_write_begin(f->spaces, &change, ps_space_catalog_gen(f->space), &write);
+    assert_int_equal(take(f, &ITEMS, pin(&q, "id", 1), &s),
+                     PS_SNAPSHOT_COMMITTING);
+    assert_int_equal(take(f, &ITEMS, pin(&q, "id", 7), &s),
+                     PS_SNAPSHOT_COMMITTING);
+    assert_false(ps_write_end(&write));
+    assert_int_equal(take(f, &ITEMS, pin(&q, "id", 7), &s), PS_SNAPSHOT_OK);
+    write_rows(f, &ITEMS, pin(&p, "id", 1));
+    assert_true(ps_snapshot_valid(&s));
+}
+
+/* More columns than there are places: those without one depend on the table,
+ * and nobody loses a place that is in use. */
+static void
+too_many_columns_fall_back_to_the_table(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p;
+    struct ps_snapshot first, last;
+    char name[16];
+    assert_int_equal(take(f, &ITEMS, pin(&p, "c0", 1), &first), 0);
+    for (int i = 1; i < 200; i++) {
+        snprintf(name, sizeof(name), "c%d", i);
+        assert_int_equal(take(f, &USERS, pin(&p, name, 1), &last), 0);
+    }
+    write_rows(f, &ITEMS, pin(&p, "c0", 2));
+    assert_true(ps_snapshot_valid(&first));
+    /* The last one has no column: any write to its table counts. */
+    struct pinned q = {0};
+    write_rows(f, &USERS, pin(&q, "c199", 2));
+    assert_false(ps_snapshot_valid(&last));
+}
+
+/* A place is given to another column in the end; what relied on it ends. */
+static void
+a_column_that_loses_its_place_takes_its_answers_along(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p;
+    struct ps_snapshot first, s;
+    char name[16];
+    assert_int_equal(take(f, &ITEMS, pin(&p, "old", 1), &first), 0);
+    for (int i = 0; i < 127; i++) {
+        snprintf(name, sizeof(name), "c%d", i);
+        assert_int_equal(take(f, &USERS, pin(&p, name, 1), &s), 0);
+    }
+    for (int i = 0; i < 100001; i++)
+        assert_int_equal(take(f, &USERS, pin(&p, "c1", 1), &s), 0);
+    assert_true(ps_snapshot_valid(&first));
+    assert_int_equal(take(f, &USERS, pin(&p, "new", 1), &s), 0);
+    assert_false(ps_snapshot_valid(&first));
+    struct pinned q;
+    write_rows(f, &USERS, pin(&q, "new", 2));
+    assert_false(ps_snapshot_valid(&first));
+}
+
+static void
+a_write_with_too_many_values_moves_the_column(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p;
+    struct ps_snapshot one;
+    uint16_t values[100];
+    for (size_t i = 0; i < PS_ARRAY_LEN(values); i++)
+        values[i] = ps_row_digest_int((int64_t)i + 1000);
+    struct ps_row_column column = {PS_STR("id"), values, 100};
+    struct ps_row_set many = {&column, 1};
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &one), 0);
+    write_rows(f, &ITEMS, &many);
+    assert_false(ps_snapshot_valid(&one));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(other_rows_stay),
+        TEST(unknown_values_move_every_row),
+        TEST(wide_changes_reach_pinned_reads),
+        TEST(no_snapshot_of_a_row_inside_its_window),
+        TEST(a_column_new_during_a_write_is_not_relied_on),
+        TEST(too_many_columns_fall_back_to_the_table),
+        TEST(a_column_that_loses_its_place_takes_its_answers_along),
+        TEST(a_write_with_too_many_values_moves_the_column),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
