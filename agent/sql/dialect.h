@@ -11,6 +11,8 @@
 struct ps_sql_parser;
 struct ps_sql_expr;
 struct ps_sql_name;
+struct ps_sql_source;
+struct ps_sql_join;
 
 /* What is known of a function name. */
 enum ps_sql_function_kind {
@@ -38,6 +40,12 @@ struct ps_sql_dialect {
     unsigned reserved_name; /* cannot name a column or table unquoted */
     unsigned reserved_func; /* cannot name a function or type unquoted */
     unsigned needs_as;      /* cannot be a column's alias without AS */
+    /* The schema whose functions are built in, qualified; absent: none. */
+    struct ps_str system_schema;
+    bool string_alias;    /* a string may be a column's alias */
+    bool bare_alias;      /* a table's alias takes no list of columns */
+    bool empty_parts;     /* db..t: a part of a name may be missing */
+    bool cte_sees_itself; /* without the word RECURSIVE */
     /* Value of a STRING token. False: the bytes cannot be told. */
     bool (*decode_string)(struct ps_sql_parser *p,
                           const struct ps_sql_token *token, struct ps_str *out);
@@ -82,6 +90,21 @@ struct ps_sql_dialect {
     bool (*same_alias)(struct ps_str a, struct ps_str b);
     /* At INTO, behind the targets of a SELECT. */
     void (*select_into)(struct ps_sql_parser *p);
+    /* May be NULL: behind SELECT [DISTINCT | ALL]. */
+    void (*select_options)(struct ps_sql_parser *p);
+    /* May be NULL: behind a query, in place of what is common (LIMIT, FOR
+     * UPDATE, ...). False: nothing of the dialect's own is there. */
+    bool (*query_tail)(struct ps_sql_parser *p);
+    /* May be NULL: INSERT, UPDATE, DELETE, MERGE with a grammar of its own, in
+     * place of dml.c; the position is at the word. */
+    void (*dml)(struct ps_sql_parser *p, enum ps_sql_word verb);
+    /* May be NULL: between a table's name and its alias. */
+    void (*table_suffix)(struct ps_sql_parser *p);
+    /* May be NULL: behind the alias of an item of FROM, which is `source`
+     * (or NULL). */
+    void (*table_tail)(struct ps_sql_parser *p, struct ps_sql_source *source);
+    /* May be NULL: a join in words of the dialect's own; false: none. */
+    bool (*join_word)(struct ps_sql_parser *p, struct ps_sql_join *join);
     /* May be NULL: an item of FROM in a form of the dialect's own. */
     bool (*from_item)(struct ps_sql_parser *p);
     /* A relation of this name is a system catalogue or a temporary one:

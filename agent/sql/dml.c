@@ -481,7 +481,10 @@ ps_sql_dml(struct ps_sql_parser *p)
     p->writes = true;
     p->out->may_write = true;
     if (ps_sql_enter(p)) {
-        parse(p);
+        if (p->dialect->dml)
+            p->dialect->dml(p, (enum ps_sql_word)at->word);
+        else
+            parse(p);
         ps_sql_leave(p);
     }
     p->scope = outer;

@@ -287,7 +287,10 @@ name_expr(struct ps_sql_parser *p, struct ps_sql_expr *out)
             return;
         }
         p->pos++;
-        name.part[name.n++] = ps_sql_label_of(p, ps_sql_take(p));
+        if (p->dialect->empty_parts && ps_sql_at_punct(p, '.'))
+            name.part[name.n++] = PS_STR("");
+        else
+            name.part[name.n++] = ps_sql_label_of(p, ps_sql_take(p));
         column = true;
     }
     if (ps_sql_at_punct(p, '(')) {
@@ -326,10 +329,15 @@ constant_word(struct ps_sql_parser *p, struct ps_sql_expr *out)
 static void
 word_primary(struct ps_sql_parser *p, struct ps_sql_expr *out)
 {
-    switch (ps_sql_peek(p)->word) {
+    uint16_t word = ps_sql_peek(p)->word;
+    switch (word) {
     case PS_W_NULL:
     case PS_W_TRUE:
     case PS_W_FALSE:
+        /* Where it is not reserved it is a column's name. */
+        if (!(ps_sql_word_flags((enum ps_sql_word)word) &
+              p->dialect->reserved_name))
+            break;
         constant_word(p, out);
         return;
     case PS_W_CASE:

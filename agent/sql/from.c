@@ -5,22 +5,38 @@
 
 static void join_chain(struct ps_sql_parser *p, size_t left_from);
 
-/* [AS] alias [(column, ...)]; false when there is none. */
+/* [AS] alias; false when there is none. */
 static bool
-alias(struct ps_sql_parser *p, struct ps_str *name, bool *renamed)
+alias_name(struct ps_sql_parser *p, struct ps_str *name)
 {
     bool as = ps_sql_accept(p, PS_W_AS);
-    *renamed = false;
     /* UPDATE t SET: PostgreSQL does not reserve SET, but no alias it is. */
     if (!as && (ps_sql_at(p, PS_W_SET) || !ps_sql_is_name(p, ps_sql_peek(p))))
         return false;
     *name = ps_sql_name_of(p, ps_sql_take(p));
+    return true;
+}
+
+/* [AS] alias [(column, ...)]; false when there is none. */
+static bool
+alias(struct ps_sql_parser *p, struct ps_str *name, bool *renamed)
+{
+    *renamed = false;
+    if (!alias_name(p, name))
+        return false;
     if (ps_sql_at_punct(p, '(')) {
         struct ps_str *columns;
         ps_sql_name_list(p, &columns);
         *renamed = true;
     }
     return true;
+}
+
+static void
+tail(struct ps_sql_parser *p, struct ps_sql_source *source)
+{
+    if (p->dialect->table_tail)
+        p->dialect->table_tail(p, source);
 }
 
 /* TABLESAMPLE method (args) [REPEATABLE (seed)] */
@@ -55,7 +71,9 @@ ps_sql_target(struct ps_sql_parser *p, unsigned use,
               enum ps_sql_alias_rule rule)
 {
     const struct ps_sql_token *at = ps_sql_peek(p);
-    bool only = ps_sql_accept(p, PS_W_ONLY);
+    /* Where it is not reserved it is a table's name. */
+    bool only = (ps_sql_word_flags(PS_W_ONLY) & p->dialect->reserved_name) &&
+                ps_sql_accept(p, PS_W_ONLY);
     bool wrapped = only && ps_sql_accept_punct(p, '(');
     struct ps_sql_name name;
 
@@ -68,14 +86,21 @@ ps_sql_target(struct ps_sql_parser *p, unsigned use,
     size_t relation = PS_SQL_NO_RELATION;
     if (use != PS_SQL_REL_READ || !is_cte(p, &name))
         relation = ps_sql_add_relation(p, &name, use, at);
+    if (p->dialect->table_suffix)
+        p->dialect->table_suffix(p);
     struct ps_str as = name.part[name.n - 1];
     bool renamed = false;
     if (rule == PS_SQL_ALIAS_ANY ||
-        (rule == PS_SQL_ALIAS_WITH_AS && ps_sql_at(p, PS_W_AS)))
-        alias(p, &as, &renamed);
+        (rule == PS_SQL_ALIAS_WITH_AS && ps_sql_at(p, PS_W_AS))) {
+        if (p->dialect->bare_alias)
+            alias_name(p, &as);
+        else
+            alias(p, &as, &renamed);
+    }
     struct ps_sql_source *source = ps_sql_scope_add(p, as, relation);
     if (source)
         source->renamed = renamed;
+    tail(p, source);
     if (use == PS_SQL_REL_READ)
         table_sample(p);
     return source;
@@ -100,7 +125,7 @@ table_function(struct ps_sql_parser *p)
     struct ps_str as = name.part[name.n - 1];
     bool renamed;
     alias(p, &as, &renamed);
-    ps_sql_scope_add(p, as, PS_SQL_NO_RELATION);
+    tail(p, ps_sql_scope_add(p, as, PS_SQL_NO_RELATION));
 }
 
 static void
@@ -111,7 +136,7 @@ derived_table(struct ps_sql_parser *p, bool lateral)
 
     ps_sql_subquery(p, lateral ? p->scope : p->scope->outer);
     alias(p, &as, &renamed);
-    ps_sql_scope_add(p, as, PS_SQL_NO_RELATION);
+    tail(p, ps_sql_scope_add(p, as, PS_SQL_NO_RELATION));
 }
 
 static size_t
@@ -154,13 +179,13 @@ at_function(const struct ps_sql_parser *p)
 }
 
 static void
-from_primary(struct ps_sql_parser *p)
+from_primary(struct ps_sql_parser *p, bool sees_left)
 {
     if (!ps_sql_enter(p))
         return;
     bool lateral = ps_sql_accept(p, PS_W_LATERAL);
     if (ps_sql_at_subquery(p))
-        derived_table(p, lateral);
+        derived_table(p, lateral || sees_left);
     else if (p->dialect->from_item && p->dialect->from_item(p))
         ; /* the dialect's own */
     else if (!lateral && ps_sql_at_punct(p, '('))
@@ -174,54 +199,49 @@ from_primary(struct ps_sql_parser *p)
     ps_sql_leave(p);
 }
 
-enum join {
-    NO_JOIN,
-    INNER_JOIN,
-    LEFT_JOIN,
-    RIGHT_JOIN,
-    FULL_JOIN
-};
-
-/* [NATURAL] [INNER | LEFT | RIGHT | FULL [OUTER] | CROSS] JOIN. *bare: it
- * takes no ON or USING. */
-static enum join
-join_word(struct ps_sql_parser *p, bool *bare)
+/* [NATURAL] [INNER | LEFT | RIGHT | FULL [OUTER] | CROSS] JOIN */
+static bool
+join_word(struct ps_sql_parser *p, struct ps_sql_join *join)
 {
-    enum join kind = INNER_JOIN;
+    enum ps_sql_join_kind kind = PS_JOIN_INNER;
     size_t before = p->pos;
 
-    *bare = ps_sql_accept(p, PS_W_NATURAL);
+    *join = (struct ps_sql_join){.kind = PS_JOIN_NONE};
+    if (p->dialect->join_word && p->dialect->join_word(p, join))
+        return !p->failed;
+    join->bare = ps_sql_accept(p, PS_W_NATURAL);
     if (ps_sql_accept(p, PS_W_CROSS))
-        *bare = true;
+        join->bare = true;
     else if (ps_sql_accept(p, PS_W_LEFT))
-        kind = LEFT_JOIN;
+        kind = PS_JOIN_LEFT;
     else if (ps_sql_accept(p, PS_W_RIGHT))
-        kind = RIGHT_JOIN;
+        kind = PS_JOIN_RIGHT;
     else if (ps_sql_accept(p, PS_W_FULL))
-        kind = FULL_JOIN;
+        kind = PS_JOIN_FULL;
     else
         ps_sql_accept(p, PS_W_INNER);
-    if (kind != INNER_JOIN)
+    if (kind != PS_JOIN_INNER)
         ps_sql_accept(p, PS_W_OUTER);
+    join->kind = kind;
     if (ps_sql_accept(p, PS_W_JOIN))
-        return kind;
+        return true;
     if (p->pos != before)
         ps_sql_fail(p, ps_sql_peek(p));
-    return NO_JOIN;
+    return false;
 }
 
 /* Facts of ON count for both sides, or for the nullable one only. */
 static void
-bind_on(struct ps_sql_parser *p, struct ps_sql_fact *facts, enum join kind,
-        size_t left_from, size_t right_from)
+bind_on(struct ps_sql_parser *p, struct ps_sql_fact *facts,
+        enum ps_sql_join_kind kind, size_t left_from, size_t right_from)
 {
     struct ps_sql_reach reach = {.visible = left_from, .to = SIZE_MAX};
 
-    if (kind == FULL_JOIN)
+    if (kind == PS_JOIN_FULL)
         return;
-    if (kind == LEFT_JOIN)
+    if (kind == PS_JOIN_LEFT)
         reach.from = right_from;
-    if (kind == RIGHT_JOIN) {
+    if (kind == PS_JOIN_RIGHT) {
         reach.from = left_from;
         reach.to = right_from;
     }
@@ -232,13 +252,12 @@ bind_on(struct ps_sql_parser *p, struct ps_sql_fact *facts, enum join kind,
 static void
 joins(struct ps_sql_parser *p, size_t left_from)
 {
-    bool bare;
-    enum join kind;
+    struct ps_sql_join join;
 
-    while ((kind = join_word(p, &bare)) != NO_JOIN) {
+    while (join_word(p, &join)) {
         size_t right_from = p->scope->n_sources;
-        from_primary(p);
-        if (bare)
+        from_primary(p, join.lateral);
+        if (join.bare)
             continue;
         /* a JOIN b JOIN c ON .. ON ..: the right side is a join itself. */
         if (!ps_sql_at(p, PS_W_ON) && !ps_sql_at(p, PS_W_USING)) {
@@ -248,7 +267,7 @@ joins(struct ps_sql_parser *p, size_t left_from)
             ps_sql_leave(p);
         }
         if (ps_sql_accept(p, PS_W_ON)) {
-            bind_on(p, ps_sql_condition(p), kind, left_from, right_from);
+            bind_on(p, ps_sql_condition(p), join.kind, left_from, right_from);
         } else {
             struct ps_str *columns, as;
             bool renamed;
@@ -265,7 +284,7 @@ joins(struct ps_sql_parser *p, size_t left_from)
 static void
 join_chain(struct ps_sql_parser *p, size_t left_from)
 {
-    from_primary(p);
+    from_primary(p, false);
     joins(p, left_from);
 }
 

@@ -235,7 +235,10 @@ ps_sql_qualified(struct ps_sql_parser *p, struct ps_sql_name *out)
             ps_sql_fail(p, ps_sql_peek(p));
             return false;
         }
-        out->part[out->n++] = ps_sql_label_of(p, ps_sql_take(p));
+        if (p->dialect->empty_parts && out->n && ps_sql_at_punct(p, '.'))
+            out->part[out->n++] = PS_STR("");
+        else
+            out->part[out->n++] = ps_sql_label_of(p, ps_sql_take(p));
         if (!ps_sql_at_punct(p, '.'))
             return !p->failed;
         p->pos++;
@@ -302,7 +305,7 @@ ps_sql_add_relation(struct ps_sql_parser *p, const struct ps_sql_name *name,
     struct ps_sql_relation *rel = &more[p->n_relations];
     *rel = (struct ps_sql_relation){.use = use};
     rel->name = name->part[name->n - 1];
-    if (name->n > 1)
+    if (name->n > 1 && name->part[name->n - 2].len)
         rel->schema = name->part[name->n - 2];
     if (name->n > 2)
         rel->database = name->part[0];
@@ -340,7 +343,8 @@ ps_sql_call(struct ps_sql_parser *p, const struct ps_sql_name *name,
         return info;
     if (name->n > 1)
         schema = name->part[name->n - 2];
-    if (name->n == 1 || ps_str_eq(schema, PS_STR("pg_catalog")))
+    if (name->n == 1 || (p->dialect->system_schema.ptr &&
+                         ps_str_eq(schema, p->dialect->system_schema)))
         info = p->dialect->find_function(name->part[name->n - 1], n_args);
     switch (info.kind) {
     case PS_FN_IMMUTABLE:

@@ -63,6 +63,21 @@ struct ps_sql_source {
 };
 #define PS_SQL_NO_RELATION SIZE_MAX
 
+/* How two items of FROM are joined. */
+enum ps_sql_join_kind {
+    PS_JOIN_NONE,
+    PS_JOIN_INNER,
+    PS_JOIN_LEFT,
+    PS_JOIN_RIGHT,
+    PS_JOIN_FULL
+};
+
+struct ps_sql_join {
+    enum ps_sql_join_kind kind;
+    bool bare;    /* it takes no ON or USING */
+    bool lateral; /* the right side sees the left one */
+};
+
 /* A fact about relations, or an equality between two of them. */
 struct ps_sql_bound {
     struct ps_sql_bound *next;

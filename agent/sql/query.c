@@ -165,6 +165,9 @@ ps_sql_with(struct ps_sql_parser *p)
         struct ps_str name = ps_sql_name_of(p, ps_sql_take(p));
         if (ps_sql_at_punct(p, '('))
             ps_sql_name_list(p, &columns);
+        bool early = recursive || p->dialect->cte_sees_itself;
+        if (early && !recursive)
+            add_cte(p, name);
         ps_sql_expect(p, PS_W_AS);
         if (ps_sql_accept(p, PS_W_NOT))
             ps_sql_expect(p, PS_W_MATERIALIZED);
@@ -172,7 +175,7 @@ ps_sql_with(struct ps_sql_parser *p)
             ps_sql_accept(p, PS_W_MATERIALIZED);
         cte_body(p);
         search_and_cycle(p);
-        if (!recursive)
+        if (!early)
             add_cte(p, name);
     } while (ps_sql_accept_punct(p, ','));
     return before;
@@ -290,7 +293,10 @@ ps_sql_targets(struct ps_sql_parser *p)
     do {
         ps_sql_skip_expr(p);
         const struct ps_sql_token *t = ps_sql_peek(p);
-        if (ps_sql_accept(p, PS_W_AS))
+        if (p->dialect->string_alias &&
+            ps_sql_peek_at(p, t->word == PS_W_AS)->kind == PS_TOK_STRING)
+            p->pos += t->word == PS_W_AS ? 2 : 1;
+        else if (ps_sql_accept(p, PS_W_AS))
             ps_sql_label_of(p, ps_sql_take(p));
         else if (t->kind == PS_TOK_QUOTED ||
                  (t->kind == PS_TOK_WORD &&
@@ -330,6 +336,8 @@ select_core(struct ps_sql_parser *p, struct ps_sql_scope *scope)
     } else {
         ps_sql_accept(p, PS_W_ALL);
     }
+    if (p->dialect->select_options)
+        p->dialect->select_options(p);
     if (!ps_sql_at_end(p) && !ps_sql_at_any(p, no_targets) &&
         !ps_sql_at_punct(p, ')'))
         ps_sql_targets(p);
@@ -344,6 +352,8 @@ select_core(struct ps_sql_parser *p, struct ps_sql_scope *scope)
         if (!ps_sql_accept(p, PS_W_ALL))
             ps_sql_accept(p, PS_W_DISTINCT);
         group_items(p);
+        if (!ps_sql_accept2(p, PS_W_WITH, PS_W_ROLLUP))
+            ps_sql_accept2(p, PS_W_WITH, PS_W_CUBE);
     }
     if (ps_sql_accept(p, PS_W_HAVING))
         ps_sql_skip_expr(p);
@@ -412,7 +422,9 @@ query_tail(struct ps_sql_parser *p)
     if (ps_sql_at(p, PS_W_ORDER))
         ps_sql_order_by(p);
     while (!p->failed) {
-        if (ps_sql_accept(p, PS_W_LIMIT)) {
+        if (p->dialect->query_tail && p->dialect->query_tail(p)) {
+            continue;
+        } else if (ps_sql_accept(p, PS_W_LIMIT)) {
             if (!ps_sql_accept(p, PS_W_ALL))
                 ps_sql_skip_expr(p);
         } else if (ps_sql_accept(p, PS_W_OFFSET)) {

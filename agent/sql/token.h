@@ -65,7 +65,8 @@ enum {
     PG_COL = 2,
     PG_TYP = 4,
     PG_RES = 8,
-    PG_AS = 16
+    PG_AS = 16,
+    TS_RES = 128 /* T-SQL; 32 and 64 are MySQL's */
 };
 
 #define PS_SQL_HASH_START 2166136261u
