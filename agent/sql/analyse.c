@@ -42,6 +42,7 @@ analyse_statement(struct ps_sql_parser *p)
     p->cls = PS_SQL_READ;
     p->writes = p->failed = false;
     p->depth = 0;
+    p->n_ctes = 0;
     p->scope = NULL;
     p->ctes = NULL;
     out->n_statements++;

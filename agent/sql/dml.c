@@ -48,9 +48,10 @@ written_column(struct ps_sql_parser *p, struct ps_str *name)
 
 /* ---- assignments ---- */
 
+/* Lives on the stack; what is worth keeping is copied (write_updated). */
 struct assignments {
-    struct ps_str *columns;
-    struct ps_sql_predicate *after;
+    struct ps_str columns[MAX_COLUMNS];
+    struct ps_sql_predicate after[MAX_COLUMNS];
     size_t n, n_after;
     bool known; /* columns holds all of them */
 };
@@ -121,11 +122,8 @@ assign_row(struct ps_sql_parser *p, struct assignments *a)
 static void
 assignment_list(struct ps_sql_parser *p, struct assignments *a)
 {
-    *a = (struct assignments){.known = true};
-    a->columns = ps_sql_new(p, MAX_COLUMNS * sizeof(*a->columns));
-    a->after = ps_sql_new(p, MAX_COLUMNS * sizeof(*a->after));
-    if (!a->columns || !a->after)
-        return;
+    a->n = a->n_after = 0;
+    a->known = true;
     do {
         struct ps_str name;
         struct ps_sql_expr e;
@@ -266,17 +264,17 @@ static void
 insert(struct ps_sql_parser *p)
 {
     struct ps_sql_scope scope;
-    struct inserted *in = ps_sql_new(p, sizeof(*in));
+    struct inserted in = {.n = 0};
 
     ps_sql_expect(p, PS_W_INSERT);
     ps_sql_expect(p, PS_W_INTO);
     ps_sql_scope_push(p, &scope, p->scope);
     struct ps_sql_source *target =
         ps_sql_target(p, PS_SQL_REL_WRITE, PS_SQL_ALIAS_WITH_AS);
-    if (!in || !target)
+    if (!target)
         return;
     if (ps_sql_at_punct(p, '(') && !ps_sql_at_subquery(p))
-        insert_columns(p, in);
+        insert_columns(p, &in);
     if (ps_sql_accept(p, PS_W_OVERRIDING)) {
         if (!ps_sql_accept(p, PS_W_SYSTEM))
             ps_sql_expect(p, PS_W_USER);
@@ -285,7 +283,7 @@ insert(struct ps_sql_parser *p)
     if (ps_sql_accept(p, PS_W_DEFAULT)) {
         ps_sql_expect(p, PS_W_VALUES);
     } else if (ps_sql_at(p, PS_W_VALUES)) {
-        insert_values(p, in);
+        insert_values(p, &in);
     } else {
         p->scope = scope.outer;
         ps_sql_query(p, false);
@@ -294,7 +292,7 @@ insert(struct ps_sql_parser *p)
     bool updates = on_conflict(p);
     returning(p);
     if (!p->failed && !updates && target->relation != PS_SQL_NO_RELATION)
-        write_inserted(p, &p->relations[target->relation], in);
+        write_inserted(p, &p->relations[target->relation], &in);
     ps_sql_scope_finish(p, &scope);
 }
 
@@ -331,8 +329,11 @@ write_updated(struct ps_sql_parser *p, struct ps_sql_relation *rel,
     size_t n = a->n_after;
     struct ps_sql_predicate *after =
         ps_sql_new(p, (n + rel->n_before + 1) * sizeof(*after));
-    if (!after || !a->known)
+    struct ps_str *columns = ps_sql_new(p, (a->n + 1) * sizeof(*columns));
+    if (!after || !columns || !a->known)
         return;
+    if (a->n)
+        memcpy(columns, a->columns, a->n * sizeof(*columns));
     if (n)
         memcpy(after, a->after, n * sizeof(*after));
     for (size_t i = 0; i < rel->n_before; i++)
@@ -340,7 +341,7 @@ write_updated(struct ps_sql_parser *p, struct ps_sql_relation *rel,
             after[n++] = rel->before[i];
     rel->after = after;
     rel->n_after = n;
-    rel->assigned = a->columns;
+    rel->assigned = columns;
     rel->n_assigned = a->n;
     rel->assigned_known = true;
     rel->rows_known = true;

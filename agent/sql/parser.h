@@ -98,6 +98,7 @@ struct ps_sql_scope {
     size_t n_sources;
     struct ps_sql_bound *bounds;
     size_t n_bounds;
+    size_t n_facts; /* that were looked at; see MAX_FACTS */
 };
 
 /* A common table expression that is visible. */
@@ -119,6 +120,7 @@ struct ps_sql_parser {
     bool failed;
     struct ps_sql_scope *scope;
     struct ps_sql_cte *ctes;
+    size_t n_ctes; /* of the whole text: looked up one by one */
     /* What was found; `out` holds the rest. */
     struct ps_sql_analysis *out;
     struct ps_sql_relation *relations;

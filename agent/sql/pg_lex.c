@@ -10,6 +10,10 @@
  */
 #include "agent/sql/pg.h"
 
+enum {
+    MAX_OPERATOR = 256
+};
+
 static unsigned char
 byte_at(const struct ps_sql_lexer *lex, size_t pos)
 {
@@ -220,7 +224,14 @@ lex_operator(struct ps_sql_lexer *lex, struct ps_sql_token *token)
     size_t start = lex->pos, pos = start;
     bool free_end = false; /* may end in + or - */
 
+    token->kind = PS_TOK_OP;
     for (; ps_sql_is(byte_at(lex, pos), PS_CH_PG_OP); pos++) {
+        if (pos - start == MAX_OPERATOR) {
+            /* Beyond what the server takes, unless all are signs. */
+            token->kind = PS_TOK_BAD;
+            lex->pos = pos;
+            return;
+        }
         unsigned char c = (unsigned char)lex->text[pos];
         unsigned char next = byte_at(lex, pos + 1);
         if ((c == '-' && next == '-') || (c == '/' && next == '*'))
@@ -231,7 +242,6 @@ lex_operator(struct ps_sql_lexer *lex, struct ps_sql_token *token)
            (lex->text[pos - 1] == '+' || lex->text[pos - 1] == '-'))
         pos--;
     lex->pos = pos;
-    token->kind = PS_TOK_OP;
     token->ch = pos == start + 1 ? (unsigned char)lex->text[start] : 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <time.h>
 
 enum {
     MAX_STATEMENTS = 2000,
@@ -285,33 +286,113 @@ writes_are_never_reads(void **state)
     forget();
 }
 
-/* Deep and long texts end in an answer, not in a crash or a long wait. */
+/* Texts that go deep or on and on: a beginning, and what is repeated, with #
+ * for a number. */
+static const struct {
+    const char *start, *unit;
+} long_texts[] = {
+    {"SELECT ",                       "("                            },
+    {"SELECT ",                       "["                            },
+    {"SELECT ",                       "(]"                           },
+    {"SELECT ",                       "SELECT ("                     },
+    {"SELECT ",                       "a."                           },
+    {"SELECT ",                       "CASE WHEN "                   },
+    {"SELECT ",                       "NOT "                         },
+    {"SELECT ",                       "- "                           },
+    {"SELECT ",                       "+"                            },
+    {"SELECT ",                       "+*"                           },
+    {"SELECT now(), ",                "'a'\n"                        },
+    {"SELECT ",                       "- $a "                        },
+    {"SELECT ",                       "ARRAY["                       },
+    {"SELECT ",                       "WITH x AS ("                  },
+    {"SELECT ",                       "SELECT * FROM ("              },
+    {"SELECT ",                       "a JOIN "                      },
+    {"SELECT ",                       "x::"                          },
+    {"SELECT ",                       "f("                           },
+    {"SELECT ",                       "interval("                    },
+    {"SELECT ",                       "1 + ("                        },
+    {"SELECT ",                       "a AND "                       },
+    {"SELECT ",                       "a;"                           },
+    {"SELECT ",                       "'"                            },
+    {"SELECT ",                       "/*"                           },
+    {"SELECT ",                       "$$"                           },
+    {"SELECT ",                       "\""                           },
+    {"",                              "EXPLAIN ANALYZE "             },
+    {"",                              "INSERT INTO t VALUES(1);"     },
+    {"",                              "UPDATE t SET a=#;"            },
+    {"",                              "CREATE (BEGIN ATOMIC "        },
+    {"INSERT INTO t (a) VALUES ",     "(#),"                         },
+    {"SELECT * FROM t WHERE ",        "a = # AND "                   },
+    {"SELECT * FROM t WHERE ",        "x.a = # OR "                  },
+    {"SELECT * FROM t, u WHERE ",     "t.a = u.b AND "               },
+    {"SELECT * FROM t WHERE a IN",    "(#"                           },
+    {"SELECT * FROM t",               ", t#"                         },
+    {"SELECT * FROM (SELECT 1) a",    ", (SELECT #) a#"              },
+    {"SELECT * FROM t",               " JOIN t# ON t.a = t#.a"       },
+    {"SELECT * FROM t ",              "JOIN (t JOIN t ON a) b "      },
+    {"WITH a AS (SELECT 1)",          ", a# AS (SELECT * FROM a"     },
+    {"WITH a AS (SELECT 1)",          ", a# AS (TABLE a)"            },
+    {"WITH RECURSIVE a AS (TABLE a)", ", a# AS (TABLE a)"            },
+    {"WITH RECURSIVE ",               "a AS (WITH RECURSIVE "        },
+    {"SELECT 1 ",                     "UNION SELECT a, now() "       },
+    {"SELECT a FROM t GROUP BY ",     "ROLLUP ("                     },
+    {"SELECT a FROM t GROUP BY ",     "GROUPING SETS (a, b), "       },
+    {"SELECT a FROM t ORDER BY ",     "a, "                          },
+    {"MERGE INTO t USING u ON a ",    "WHEN MATCHED THEN DO NOTHING "},
+};
+
+static void
+long_text(struct ps_buf *buf, size_t text, size_t len)
+{
+    ps_buf_append_c(buf, long_texts[text].start);
+    for (int i = 0; buf->len < len; i++)
+        for (const char *at = long_texts[text].unit; *at; at++) {
+            if (*at == '#')
+                ps_buf_printf(buf, "%d", i);
+            else
+                ps_buf_append(buf, at, 1);
+        }
+}
+
+/* CPU time of one analysis. */
+static double
+seconds_for(enum ps_dialect dialect, size_t text, size_t len)
+{
+    struct ps_arena *arena = ps_arena_new(1u << 30);
+    struct ps_sql_analysis *a;
+    struct ps_buf buf;
+    struct timespec begin, end;
+
+    ps_buf_init(&buf, 2 * len);
+    long_text(&buf, text, len);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    assert_int_equal(ps_sql_analyse(dialect, 0, ps_buf_str(&buf), arena, &a),
+                     PS_OK);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    if (a->reason == PS_SQL_REASON_NONE)
+        fail_msg("cacheable: %s%s...", long_texts[text].start,
+                 long_texts[text].unit);
+    ps_buf_done(&buf);
+    ps_arena_free(&arena);
+    return (double)(end.tv_sec - begin.tv_sec) +
+           (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+}
+
+/* Deep and long texts end in an answer, not in a crash or a long wait: eight
+ * times the text takes at most eight times the time (sixty-four times if the
+ * work were quadratic; in between is left to the machine's mood). */
 static void
 depth_and_length(void **state)
 {
-    static const char *const units[] = {
-        "(",       "[",   "SELECT (", "a.",          "CASE WHEN ",
-        "NOT ",    "- ",  "ARRAY[",   "WITH x AS (", "SELECT * FROM (",
-        "a JOIN ", "x::", "f(",       "1 + (",       "a AND ",
-        ";",       "'",   "/*",       "$$",          "EXPLAIN ANALYZE ",
-        "\"",
-    };
     (void)state;
     for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++)
-        for (size_t u = 0; u < PS_ARRAY_LEN(units); u++) {
-            struct ps_arena *arena = ps_arena_new(256 << 20);
-            struct ps_sql_analysis *a;
-            struct ps_buf buf;
-            ps_buf_init(&buf, 8 << 20);
-            ps_buf_append_c(&buf, "SELECT ");
-            while (buf.len < 1 << 18)
-                ps_buf_append_c(&buf, units[u]);
-            assert_int_equal(ps_sql_analyse(dialects[d].dialect, 0,
-                                            ps_buf_str(&buf), arena, &a),
-                             PS_OK);
-            assert_int_not_equal(a->reason, PS_SQL_REASON_NONE);
-            ps_buf_done(&buf);
-            ps_arena_free(&arena);
+        for (size_t u = 0; u < PS_ARRAY_LEN(long_texts); u++) {
+            double shorter = seconds_for(dialects[d].dialect, u, 1 << 17);
+            double longer = seconds_for(dialects[d].dialect, u, 1 << 20);
+            if (longer > 24 * (shorter + 0.001))
+                fail_msg("not linear: %s%s... took %.1f ms and %.1f ms",
+                         long_texts[u].start, long_texts[u].unit, 1e3 * shorter,
+                         1e3 * longer);
         }
 }
 

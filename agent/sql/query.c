@@ -64,7 +64,9 @@ ps_sql_at_query(const struct ps_sql_parser *p)
 static struct ps_sql_cte *
 add_cte(struct ps_sql_parser *p, struct ps_str name)
 {
-    struct ps_sql_cte *cte = ps_sql_new(p, sizeof(*cte));
+    if (p->n_ctes++ == PS_SQL_MAX_RELATIONS)
+        ps_sql_fail_reason(p, PS_SQL_REASON_TOO_COMPLEX, ps_sql_peek(p));
+    struct ps_sql_cte *cte = p->failed ? NULL : ps_sql_new(p, sizeof(*cte));
     if (cte) {
         cte->name = name;
         cte->outer = p->ctes;

@@ -19,6 +19,7 @@
 
 enum {
     MAX_BOUNDS = 64,
+    MAX_FACTS = 512, /* each is looked up among all sources */
     MAX_ROUNDS = 8
 };
 
@@ -37,6 +38,10 @@ ps_sql_scope_add(struct ps_sql_parser *p, struct ps_str alias, size_t relation)
     struct ps_sql_source *source = ps_sql_new(p, sizeof(*source));
     if (!source || !p->scope)
         return NULL;
+    if (p->scope->n_sources == PS_SQL_MAX_RELATIONS) {
+        ps_sql_fail_reason(p, PS_SQL_REASON_TOO_COMPLEX, ps_sql_peek(p));
+        return NULL;
+    }
     source->alias = alias;
     source->relation = relation;
     *p->scope->sources_end = source;
@@ -115,8 +120,9 @@ void
 ps_sql_scope_bind(struct ps_sql_parser *p, struct ps_sql_scope *scope,
                   struct ps_sql_fact *facts, struct ps_sql_reach reach)
 {
-    for (; facts && !p->failed && scope->n_bounds < MAX_BOUNDS;
-         facts = facts->next) {
+    for (; facts && !p->failed && scope->n_bounds < MAX_BOUNDS &&
+           scope->n_facts < MAX_FACTS;
+         facts = facts->next, scope->n_facts++) {
         struct ps_sql_source *a =
             ps_sql_scope_find(p, scope, &facts->column, reach.visible);
         if (!a)
