@@ -32,13 +32,10 @@ struct run_file {
     char *config;
 };
 static const struct ps_conf_item run_file_item = {
-    "config",
-    PS_CONF_TEXT,
-    offsetof(struct run_file, config),
-    NULL,
-    0,
-    0,
-    "file with settings (\"name = value\" lines)"};
+    .name = "config",
+    .kind = PS_CONF_TEXT,
+    .offset = offsetof(struct run_file, config),
+    .help = "file with settings (\"name = value\" lines)"};
 
 static void
 usage(FILE *to)
@@ -49,7 +46,9 @@ usage(FILE *to)
           "\n"
           "The agent of one node: answers SQL over HTTP from memory or from "
           "a pooled\nconnection to the database. A join token comes from "
-          "`psctl agent join-token`.\n",
+          "`psctl agent join-token`.\n"
+          "`portside-agent run --help` and `portside-agent enroll --help` "
+          "list the options.\n",
           to);
 }
 
@@ -192,6 +191,9 @@ main(int argc, char **argv)
         return 0;
     }
     bool help = wants_help(argc, argv);
+    if (argc > 1 && !help)
+        fprintf(stderr, "portside-agent: \"%.64s\" is not a command\n\n",
+                argv[1]);
     usage(help ? stdout : stderr);
     return help ? 0 : EXIT_USAGE;
 }

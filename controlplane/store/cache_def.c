@@ -1,6 +1,8 @@
 /* The field table of cache definitions and the few functions that walk it. */
 #include "controlplane/store/cache_def.h"
 
+#include "common/tls.h"
+
 #include <stdlib.h>
 
 static const struct ps_def_choice types[] = {
@@ -207,6 +209,7 @@ name_char(char c)
 enum ps_rc
 ps_def_check(const struct ps_cache_def *def, struct ps_err *err)
 {
+    char fingerprint[65];
     if (!def->name[0])
         return ps_err_set(err, PS_MISSING_FIELD, "name is empty");
     for (const char *c = def->name; *c; c++)
@@ -221,6 +224,11 @@ ps_def_check(const struct ps_cache_def *def, struct ps_err *err)
             return ps_err_set(err, PS_BAD_FIELD,
                               "host is a name or an address, without "
                               "protocol, port, user or spaces");
+    if (def->tls_ca && def->tls_ca[0] &&
+        ps_tls_fingerprint(def->tls_ca, fingerprint, NULL) != PS_OK)
+        return ps_err_set(err, PS_BAD_FIELD,
+                          "tlsCa holds no certificate in PEM (\"-----BEGIN "
+                          "CERTIFICATE-----\")");
     if (def->ttl_min_ms > def->ttl_max_ms)
         return ps_err_set(err, PS_BAD_FIELD,
                           "ttlMinMs is greater than ttlMaxMs");

@@ -170,12 +170,12 @@ async function requestInside(wrap, url, { method, headers, body, timeoutMs }) {
 }
 
 // A plain HTTP exchange with everything visible.
-export function request(url, { method = 'GET', headers = {}, body, insecure = false, timeoutMs = 30000, agent, wrap = [] } = {}) {
+export function request(url, { method = 'GET', headers = {}, body, insecure = false, ca, timeoutMs = 30000, agent, wrap = [] } = {}) {
   if (wrap.length) return requestInside(wrap, url, { method, headers, body, timeoutMs });
   const lib = url.startsWith('https:') ? https : http;
   return new Promise((resolve, reject) => {
     const req = lib.request(url, {
-      method, agent, rejectUnauthorized: !insecure, timeout: timeoutMs,
+      method, agent, ca, rejectUnauthorized: !insecure, timeout: timeoutMs,
       headers: { ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }), ...headers },
     }, (res) => {
       const chunks = [];
