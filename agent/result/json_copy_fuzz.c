@@ -41,7 +41,8 @@ same(const json_t *a, const json_t *b)
         return json_equal(a, b);
     if (json_array_size(a) != json_array_size(b))
         return false;
-    json_array_foreach(a, i, member) {
+    json_array_foreach(a, i, member)
+    {
         if (!same(member, json_array_get(b, i)))
             return false;
     }

@@ -8,6 +8,7 @@
 #include "agent/result/js_number.h"
 #include "agent/result/json_copy.h"
 #include "agent/result/pg_time.h"
+#include "agent/result/values.h"
 
 #include <stdio.h>
 
@@ -307,3 +308,23 @@ ps_pg_value_json(struct ps_buf *out, struct ps_pg_type type, struct ps_str text,
     }
     return PS_OK;
 }
+
+/* ---- for the encoder ---- */
+
+static uint32_t
+kind_of(const struct ps_column *column)
+{
+    struct ps_pg_type type = ps_pg_type_of(column->type);
+    return (uint32_t)type.kind | (uint32_t)type.array << 8;
+}
+
+static enum ps_rc
+json(struct ps_buf *out, uint32_t kind, struct ps_str text,
+     struct ps_buf *scratch)
+{
+    struct ps_pg_type type = {.kind = (unsigned char)kind,
+                              .array = kind >> 8 != 0};
+    return ps_pg_value_json(out, type, text, scratch);
+}
+
+const struct ps_values ps_pg_values = {kind_of, json};

@@ -24,10 +24,9 @@ check_json(struct ps_str json)
                                JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     /* What JavaScript holds and jansson does not: large numbers, deep
      * nesting, halves of surrogate pairs. */
-    if (!value &&
-        json_error_code(&error) == json_error_invalid_syntax) {
-        bool surrogate = strstr(error.text, "Unicode") ||
-                         strstr(error.text, "escape");
+    if (!value && json_error_code(&error) == json_error_invalid_syntax) {
+        bool surrogate =
+            strstr(error.text, "Unicode") || strstr(error.text, "escape");
         FUZZ_CHECK(surrogate || strstr(error.text, "too big"));
     }
     json_decref(value);

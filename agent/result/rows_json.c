@@ -12,18 +12,15 @@
  *
  * One thread at a time: the encoder belongs to the request.
  */
-#include "agent/result/pg_values.h"
 #include "agent/result/result.h"
+#include "agent/result/values.h"
 #include "common/check.h"
 
 #include <stdlib.h>
 
 enum {
     ENCODER_MAGIC = 0x726a736e,
-    NAMES_MAX_BYTES = 16 << 20,
-    /* PS_PROVIDER_POSTGRES; this layer knows of no caches (the test checks
-     * that the numbers agree). */
-    PROVIDER_POSTGRES = 0
+    NAMES_MAX_BYTES = 16 << 20
 };
 
 struct slot {
@@ -32,7 +29,7 @@ struct slot {
     size_t key_len;
     size_t first, source; /* columns: of the place, of the value */
     uint64_t index;       /* the name as array index, or UINT64_MAX */
-    struct ps_pg_type type;
+    uint32_t kind;        /* of the values, as self->values has it */
 };
 
 struct ps_rows_json {
@@ -46,7 +43,7 @@ struct ps_rows_json {
     size_t n_columns;
     uint64_t count;
     bool any_set;
-    bool postgres;
+    const struct ps_values *values;
 };
 
 static enum ps_rc
@@ -102,7 +99,7 @@ merge_duplicates(struct ps_rows_json *self)
         struct slot *slot = &self->slots[i];
         if (n > 0 && ps_str_eq(self->slots[n - 1].name, slot->name)) {
             self->slots[n - 1].source = slot->source;
-            self->slots[n - 1].type = slot->type;
+            self->slots[n - 1].kind = slot->kind;
         } else {
             self->slots[n++] = *slot;
         }
@@ -130,8 +127,7 @@ make_slots(struct ps_rows_json *self, const struct ps_column *columns,
             .source = i,
             .index = array_index(columns[i].name),
         };
-        if (self->postgres)
-            self->slots[i].type = ps_pg_type_of(columns[i].type);
+        self->slots[i].kind = self->values->kind_of(&columns[i]);
     }
     if (count > 0) {
         qsort(self->slots, count, sizeof(*self->slots), by_name);
@@ -196,7 +192,7 @@ on_row(struct ps_sink *sink, const struct ps_cell *cells, size_t count)
         }
         struct ps_str text = {cell->ptr, cell->len};
         enum ps_rc rc =
-            ps_pg_value_json(body, slot->type, text, &self->scratch);
+            self->values->json(body, slot->kind, text, &self->scratch);
         if (rc != PS_OK)
             return rc == PS_TOO_BIG ? PS_RESULT_TOO_BIG : rc;
     }
@@ -213,7 +209,7 @@ ps_rows_json_new(size_t max_bytes)
     self->magic = ENCODER_MAGIC;
     self->sink.columns = on_columns;
     self->sink.row = on_row;
-    self->postgres = true;
+    self->values = &ps_pg_values;
     ps_buf_init(&self->body, max_bytes);
     ps_buf_init(&self->scratch, max_bytes);
     ps_buf_init(&self->names, NAMES_MAX_BYTES);
@@ -248,7 +244,7 @@ ps_rows_json_set_provider(struct ps_rows_json *encoder, int provider)
 {
     PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
     PS_CHECK(!encoder->any_set);
-    encoder->postgres = provider == PROVIDER_POSTGRES;
+    encoder->values = ps_values_of(provider);
 }
 
 enum ps_rc
