@@ -157,6 +157,30 @@ set_text(const struct ps_conf_item *item, void *settings, struct ps_str text,
     return PS_OK;
 }
 
+/* A size or a time is never negative, whatever the table says. */
+static bool
+in_range(const struct ps_conf_item *item, int64_t value)
+{
+    bool natural = item->kind != PS_CONF_INT;
+    bool bounded = item->min != 0 || item->max != 0;
+    if (natural && value < 0)
+        return false;
+    return !bounded ||
+           (value >= item->min && (item->max == 0 || value <= item->max));
+}
+
+/* "1 to 9 ms", "1 ms or more" */
+static void
+range_text(const struct ps_conf_item *item, char *out, size_t size)
+{
+    const char *unit = item->kind == PS_CONF_DURATION ? " ms" : "";
+    if (item->max == 0)
+        snprintf(out, size, "%lld%s or more", (long long)item->min, unit);
+    else
+        snprintf(out, size, "%lld to %lld%s", (long long)item->min,
+                 (long long)item->max, unit);
+}
+
 static enum ps_rc
 set_item(const struct ps_conf_item *item, void *settings, struct ps_str text,
          const struct source *source, struct ps_err *err)
@@ -172,17 +196,16 @@ set_item(const struct ps_conf_item *item, void *settings, struct ps_str text,
         }
     } else if (item->kind != PS_CONF_TEXT) {
         int64_t value;
-        bool bounded = item->min != 0 || item->max != 0;
+        char range[80];
         if (parse_number_of(item->kind, text, &value)) {
-            if (!bounded || (value >= item->min && value <= item->max)) {
+            if (in_range(item, value)) {
                 *(int64_t *)member(item, settings) = value;
                 return PS_OK;
             }
+            range_text(item, range, sizeof(range));
             snprintf(what, sizeof(what),
-                     "%.*s is out of range; give %s from %lld to %lld%s",
-                     PS_STR_ARG(text), expected(item->kind),
-                     (long long)item->min, (long long)item->max,
-                     item->kind == PS_CONF_DURATION ? " ms" : "");
+                     "%.*s is out of range; give %s from %s", PS_STR_ARG(text),
+                     expected(item->kind), range);
             return complain(err, source, item, what);
         }
     }

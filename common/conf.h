@@ -28,7 +28,8 @@ struct ps_conf_item {
     enum ps_conf_kind kind;
     size_t offset;        /* of the member in the settings struct */
     const char *fallback; /* default as text; NULL: none */
-    int64_t min, max;     /* for numbers; 0, 0: no bounds */
+    int64_t min, max;     /* for numbers; max 0: no upper bound (and with min 0
+                             none at all). Sizes and times are never < 0 */
     const char *help;     /* one line, with the unit */
 };
 

@@ -12,7 +12,7 @@
 #include "tests/fuzz/fuzz.h"
 
 enum {
-    SMALL_WRITE = 40, /* "100 Continue" fits, as it must */
+    SMALL_WRITE = 40,   /* "100 Continue" fits, as it must */
     MODE_HOLD = 1,      /* the engine answers later */
     MODE_PREPARE = 2,   /* and looks at the bindings */
     MODE_EOF = 4,       /* the client closes its direction at the end */
@@ -36,19 +36,21 @@ open_world(struct world *w, unsigned modes)
     memset(w, 0, sizeof(*w));
     w->clock = ps_clock_virtual_new();
     w->loop = ps_loop_new(w->clock, "fuzz");
-    w->engine = (struct ps_engine){
-        .body = PS_STR("[{\"a\":1}]"),
-        .rc = modes & MODE_FAIL ? PS_SQL_ERROR : PS_OK,
-        .hold = modes & MODE_HOLD,
-        .prepare = modes & MODE_PREPARE,
-        .finish_abandoned = true,
-        .verdict = PS_VERDICT_HIT,
-        .reason = "hit"};
-    struct ps_front_conf conf = {.loop = w->loop,
-                                 .engine = &w->engine,
-                                 .limits = {.max_head_bytes = 1024,
-                                            .max_body_bytes = 4096,
-                                            .max_buffered_bytes = 1 << 20}};
+    w->engine =
+        (struct ps_engine){.body = PS_STR("[{\"a\":1}]"),
+                           .rc = modes & MODE_FAIL ? PS_ORIGIN_SQL : PS_OK,
+                           .hold = modes & MODE_HOLD,
+                           .prepare = modes & MODE_PREPARE,
+                           .finish_abandoned = true,
+                           .verdict = PS_VERDICT_HIT,
+                           .reason = "hit"};
+    struct ps_front_conf conf = {
+        .loop = w->loop,
+        .engine = &w->engine,
+        .limits = {.max_head_bytes = 1024,
+                   .max_body_bytes = 4096,
+                   .max_buffered_bytes = 1 << 20}
+    };
     w->front = ps_front_new(&conf);
     FUZZ_CHECK(w->front);
     FUZZ_CHECK(

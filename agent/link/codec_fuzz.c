@@ -8,12 +8,6 @@
 #include "agent/link/codec.h"
 #include "tests/fuzz/fuzz.h"
 
-static bool
-same_text(struct ps_str a, struct ps_str b)
-{
-    return ps_str_eq(a, b);
-}
-
 static void
 check_back(const struct ps_change *change)
 {
@@ -21,13 +15,13 @@ check_back(const struct ps_change *change)
     Portside__Invalidation *m = ps_codec_invalidation(change);
     FUZZ_CHECK(m);
     FUZZ_CHECK(ps_codec_change(m, &back) == PS_OK);
-    FUZZ_CHECK(same_text(back.change.cache_id, change->cache_id));
-    FUZZ_CHECK(same_text(back.change.database, change->database));
+    FUZZ_CHECK(ps_str_eq(back.change.cache_id, change->cache_id));
+    FUZZ_CHECK(ps_str_eq(back.change.database, change->database));
     FUZZ_CHECK(back.change.n_tables == change->n_tables);
     FUZZ_CHECK(back.change.catalog == change->catalog);
     for (size_t i = 0; i < change->n_tables; i++)
-        FUZZ_CHECK(same_text(back.tables[i].name, change->tables[i].name) &&
-                   same_text(back.tables[i].schema, change->tables[i].schema));
+        FUZZ_CHECK(ps_str_eq(back.tables[i].name, change->tables[i].name) &&
+                   ps_str_eq(back.tables[i].schema, change->tables[i].schema));
     ps_codec_change_done(&back);
     portside__invalidation__free_unpacked(m, NULL);
 }
@@ -83,8 +77,14 @@ check_event(const uint8_t *data, size_t size)
     size_t len;
     if (!event)
         return;
-    if (event->body_case == PORTSIDE__EVENT__BODY_LOG)
-        check_entries(event->log->entries, event->log->n_entries);
+    if (event->body_case == PORTSIDE__EVENT__BODY_ENTRY)
+        check_entries(&event->entry, 1);
+    if (event->body_case == PORTSIDE__EVENT__BODY_PROBE &&
+        event->probe->cache) {
+        struct ps_cache_conf *conf = ps_codec_cache(event->probe->cache);
+        if (conf)
+            ps_cache_conf_unref(&conf);
+    }
     FUZZ_CHECK(ps_codec_pack(&event->base, &packed, &len) == PS_OK);
     free(packed);
     portside__event__free_unpacked(event, NULL);

@@ -2,6 +2,7 @@
 #include "agent/link/enroll.h"
 
 #include "agent/link/state.h"
+#include "agent/link/token.h"
 #include "common/buf.h"
 #include "common/tls.h"
 
@@ -14,71 +15,9 @@
 
 enum {
     REPLY_MAX = 1 << 20,
-    TOKEN_MAX = 4096,
     CONNECT_TIMEOUT_S = 10,
     TOTAL_TIMEOUT_S = 30
 };
-
-struct token {
-    json_t *root; /* owns the texts */
-    const char *url, *fingerprint, *secret;
-};
-
-static int
-digit_of(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789-_";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* base64url without padding (RFC 4648 section 5) to a NUL-terminated text of
- * the caller's; NULL when it is none. */
-static char *
-decode_base64url(const char *in)
-{
-    char *out = malloc(strlen(in) + 1);
-    size_t n = 0;
-    uint32_t bits = 0;
-    int have = 0;
-    for (; out && *in; in++) {
-        int digit = digit_of(*in);
-        if (digit < 0) {
-            free(out);
-            return NULL;
-        }
-        bits = bits << 6 | (uint32_t)digit;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[n++] = (char)(bits >> have & 0xff);
-        }
-    }
-    if (out)
-        out[n] = '\0';
-    return out;
-}
-
-static enum ps_rc
-parse_token(const char *text, struct token *out, struct ps_err *err)
-{
-    char *json = NULL;
-    if (strlen(text) < TOKEN_MAX && strncmp(text, "psj1.", 5) == 0)
-        json = decode_base64url(text + 5);
-    out->root = json ? json_loads(json, 0, NULL) : NULL;
-    free(json);
-    out->url = json_string_value(json_object_get(out->root, "u"));
-    out->fingerprint = json_string_value(json_object_get(out->root, "f"));
-    out->secret = json_string_value(json_object_get(out->root, "t"));
-    if (out->url && out->fingerprint && out->secret)
-        return PS_OK;
-    json_decref(out->root);
-    out->root = NULL;
-    return ps_err_set(err, PS_BAD_FIELD,
-                      "this is not a join token; make one with `psctl agent "
-                      "join-token --region NAME` and paste it whole");
-}
 
 static size_t
 collect(char *data, size_t size, size_t n, void *arg)
@@ -175,7 +114,7 @@ call(const char *base, const char *path, const char *ca_pem, const char *body,
 
 /* The CA whose fingerprint is the token's. */
 static enum ps_rc
-fetch_ca(const char *base, const struct token *token, char **ca_pem,
+fetch_ca(const char *base, const struct ps_enroll_token *token, char **ca_pem,
          struct ps_err *err)
 {
     json_t *root = NULL;
@@ -228,7 +167,7 @@ keep(struct ps_agent_state *s, json_t *reply, struct ps_err *err)
 }
 
 static enum ps_rc
-join(const struct ps_enroll *e, const struct token *token,
+join(const struct ps_enroll *e, const struct ps_enroll_token *token,
      struct ps_agent_state *s, struct ps_err *err)
 {
     const char *base = e->url ? e->url : token->url;
@@ -262,13 +201,13 @@ join(const struct ps_enroll *e, const struct token *token,
 enum ps_rc
 ps_enroll_run(const struct ps_enroll *e, struct ps_err *err)
 {
-    struct token token;
+    struct ps_enroll_token token;
     if (ps_agent_state_exists(e->dir) && !e->force)
         return ps_err_set(err, PS_CONFLICT,
                           "%s already holds an agent; use another --dir, or "
                           "--force to replace it",
                           e->dir);
-    enum ps_rc rc = parse_token(e->token, &token, err);
+    enum ps_rc rc = ps_enroll_token_parse(&token, e->token, err);
     if (rc != PS_OK)
         return rc;
     struct ps_agent_state s = {.lock_fd = -1, .dir = strdup(e->dir)};
@@ -279,6 +218,6 @@ ps_enroll_run(const struct ps_enroll *e, struct ps_err *err)
                "%s\n",
                s.agent_name, s.agent_id, s.region, s.dir, s.dir);
     ps_agent_state_done(&s);
-    json_decref(token.root);
+    ps_enroll_token_done(&token);
     return rc;
 }

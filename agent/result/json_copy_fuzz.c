@@ -59,7 +59,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool copied = ps_json_copy(&once, text) == PS_OK;
     if (copied && ps_utf8_check(text) == text.len) {
         struct ps_str copy = ps_buf_str(&once);
-        const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+        const size_t flags =
+            JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
         json_t *a = json_loadb(text.ptr, text.len, flags, NULL);
         json_t *b = json_loadb(copy.ptr, copy.len, flags, NULL);
         FUZZ_CHECK(ps_json_copy(&twice, copy) == PS_OK);
@@ -69,7 +70,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_decref(a);
         json_decref(b);
     }
-    if (!copied) {
+    /* (jansson passes over some NUL bytes.) */
+    if (!copied && !memchr(text.ptr, 0, text.len)) {
         json_t *a = json_loadb(text.ptr, text.len, JSON_DECODE_ANY, NULL);
         FUZZ_CHECK(!a);
         json_decref(a);

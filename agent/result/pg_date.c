@@ -60,6 +60,8 @@ take_two(struct cursor *c, int *value)
     return true;
 }
 
+/* Any number of digits: beyond seven the year is beyond every limit, and more
+ * of them would only overflow what is computed from it. */
 static bool
 take_year(struct cursor *c, int64_t *value)
 {
@@ -67,7 +69,7 @@ take_year(struct cursor *c, int64_t *value)
         return false;
     int64_t n = 0;
     for (; peek_digit(c); c->at++) {
-        if (n < 100000000)
+        if (n < 1000000)
             n = n * 10 + (*c->at - '0');
     }
     *value = n;

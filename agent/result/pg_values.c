@@ -99,11 +99,12 @@ number_json(struct ps_buf *out, struct ps_str text, bool exact)
 static void
 int_json(struct ps_buf *out, struct ps_str text)
 {
-    bool plain = text.len > 0 && text.len <= 11;
-    for (size_t i = text.ptr && *text.ptr == '-' ? 1 : 0; plain && i < text.len;
-         i++)
+    size_t first = text.len > 0 && *text.ptr == '-' ? 1 : 0;
+    bool plain = text.len > first && text.len <= 11 &&
+                 (text.ptr[first] != '0' || text.len == 1);
+    for (size_t i = first; plain && i < text.len; i++)
         plain = text.ptr[i] >= '0' && text.ptr[i] <= '9';
-    if (plain && text.ptr[text.len - 1] != '-')
+    if (plain)
         ps_buf_append_str(out, text);
     else
         number_json(out, text, false);

@@ -44,9 +44,9 @@ if(PS_SANITIZE)
     target_compile_options(ps_options INTERFACE -fsanitize=${PS_SANITIZE}
         -fno-sanitize-recover=all)
     target_link_options(ps_options INTERFACE -fsanitize=${PS_SANITIZE})
-    # GCC 12 reports false positives of this warning under sanitizers.
+    # GCC 12 reports false positives of these warnings under sanitizers.
     target_compile_options(ps_options INTERFACE -Wno-null-dereference
-        -Wno-maybe-uninitialized)
+        $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
 if(CMAKE_BUILD_TYPE MATCHES "Release|RelWithDebInfo" AND NOT PS_SANITIZE)
     target_compile_options(ps_options INTERFACE -O2 -fstack-protector-strong
@@ -55,7 +55,9 @@ if(CMAKE_BUILD_TYPE MATCHES "Release|RelWithDebInfo" AND NOT PS_SANITIZE)
     target_link_options(ps_options INTERFACE -Wl,-z,relro,-z,now -pie)
 endif()
 if(PS_FUZZ)
-    target_compile_options(ps_options INTERFACE -fsanitize=fuzzer-no-link)
+    # Warnings are gcc's business (clang sees casts inside protobuf-c's macros).
+    target_compile_options(ps_options INTERFACE -fsanitize=fuzzer-no-link
+        -Wno-cast-qual -Wno-implicit-fallthrough)
 endif()
 link_libraries(Threads::Threads)
 
@@ -85,19 +87,21 @@ endfunction()
 
 # A file NAME_fuzz.c has LLVMFuzzerTestOneInput. In the fuzz preset it links
 # libFuzzer; otherwise tests/fuzz/replay.c runs it over its corpus folder
-# tests/fuzz/corpus/NAME as an ordinary test.
+# tests/fuzz/corpus/NAME as an ordinary test. The name given is NAME_fuzz.
 function(ps_fuzzer name)
     cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
+    string(REGEX REPLACE "_fuzz$" "" corpus ${name})
+    add_executable(${name} ${A_SOURCES})
+    target_link_libraries(${name} PRIVATE ps_options ${A_DEPS})
+    set_target_properties(${name} PROPERTIES
+        RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
+    set_property(GLOBAL APPEND PROPERTY PS_FUZZERS ${name})
     if(PS_FUZZ)
-        add_executable(${name} ${A_SOURCES})
-        target_link_libraries(${name} PRIVATE ps_options ${A_DEPS})
         target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     else()
-        add_executable(${name} ${A_SOURCES}
-            ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
-        target_link_libraries(${name} PRIVATE ps_options ${A_DEPS})
+        target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
         add_test(NAME ${name} COMMAND ${name}
-            ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+            ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${corpus})
         set_tests_properties(${name} PROPERTIES TIMEOUT 300)
     endif()
 endfunction()
