@@ -1,11 +1,11 @@
 /*
  * One principal's connections and those who wait for one.
  *
- *      open                 lease                release
- *   -> [connecting] --ok--> [idle] <-----------> [leased] --reset-->
- * [resetting] | refused          | idle too long        | discard          | v
- * v                      v          ok: idle again waiters fail        closed
- * closed
+ *   open                     lease               release
+ *   --> [connecting] --ok--> [idle] <-------> [leased] --reset--> [resetting]
+ *         | refused            | idle too long    | discard        | ok: idle
+ *         v                    v                  v                v again
+ *       waiters fail         closed             closed           else closed
  *
  * Who may be given an idle connection: a waiter whose password is the one
  * that logged in less than the verified window ago. Any other makes a login
