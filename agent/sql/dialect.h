@@ -31,7 +31,8 @@ struct ps_sql_function_info {
 
 struct ps_sql_dialect {
     enum ps_dialect id;
-    /* The next token; the lexer is not at its end. */
+    /* The next token; the lexer is not at its end. Parameters that stand for
+     * themselves (?) are numbered by ps_sql_lex_all. */
     void (*next)(struct ps_sql_lexer *lex, struct ps_sql_token *token);
     /* Unquoted identifiers fold to lower case. */
     bool fold_lower;
@@ -46,6 +47,11 @@ struct ps_sql_dialect {
     bool bare_alias;      /* a table's alias takes no list of columns */
     bool empty_parts;     /* db..t: a part of a name may be missing */
     bool cte_sees_itself; /* without the word RECURSIVE */
+    bool boolean_type;    /* TRUE is not 1, and a bare column may be a
+                             condition: it is true of TRUE alone */
+    bool fold_columns;    /* columns' names do not tell case: fold them */
+    bool loose_equality;  /* a = b and b = c do not prove a = c, as types
+                             differ: carry nothing over equalities */
     /* Value of a STRING token. False: the bytes cannot be told. */
     bool (*decode_string)(struct ps_sql_parser *p,
                           const struct ps_sql_token *token, struct ps_str *out);
@@ -61,6 +67,11 @@ struct ps_sql_dialect {
     bool (*known_operator)(struct ps_str text);
     struct ps_sql_function_info (*find_function)(struct ps_str name,
                                                  size_t n_args);
+    /* May be NULL: an expression that begins with what is neither word nor
+     * literal (@v): parse it and return true. */
+    bool (*other_expr)(struct ps_sql_parser *p, struct ps_sql_expr *out);
+    /* May be NULL: this word is an operator like LIKE (RLIKE, REGEXP). */
+    bool (*range_word)(uint16_t word);
     /* How tightly a binary operator binds (enum ps_sql_level), 0: none. */
     int (*binary_level)(const struct ps_sql_parser *p,
                         const struct ps_sql_token *token);

@@ -58,6 +58,8 @@ static struct ps_sql_fact *
 facts_of(struct ps_sql_parser *p, const struct ps_sql_expr *e, bool truth)
 {
     if (e->kind == PS_EXPR_COLUMN) {
+        if (!p->dialect->boolean_type)
+            return NULL;
         struct ps_sql_value value = {.kind = PS_SQL_VALUE_BOOL,
                                      .boolean = truth};
         return fact_values(p, &e->column, &value, 1);
@@ -310,8 +312,10 @@ name_expr(struct ps_sql_parser *p, struct ps_sql_expr *out)
     }
     if (name.n > 2)
         return;
+    out->column.name = ps_sql_column_key(p, name.part[name.n - 1]);
+    if (!out->column.name.ptr)
+        return;
     out->kind = PS_EXPR_COLUMN;
-    out->column.name = name.part[name.n - 1];
     if (name.n == 2)
         out->column.qualifier = name.part[0];
 }
@@ -324,6 +328,10 @@ constant_word(struct ps_sql_parser *p, struct ps_sql_expr *out)
     out->value.kind = word == PS_W_NULL ? PS_SQL_VALUE_NULL : PS_SQL_VALUE_BOOL;
     out->value.boolean = word == PS_W_TRUE;
     out->value.index = -1;
+    if (!p->dialect->boolean_type && word != PS_W_NULL) {
+        out->value.kind = PS_SQL_VALUE_INT;
+        out->value.integer = word == PS_W_TRUE;
+    }
 }
 
 static void
@@ -396,7 +404,7 @@ primary(struct ps_sql_parser *p, struct ps_sql_expr *out)
         other(out);
         if (ps_sql_punct_is(t, '('))
             parenthesis(p, out);
-        else
+        else if (!p->dialect->other_expr || !p->dialect->other_expr(p, out))
             ps_sql_fail(p, t);
         break;
     }
@@ -620,6 +628,8 @@ word_level(const struct ps_sql_parser *p)
     case PS_W_SIMILAR:
         return PS_LEVEL_RANGE;
     default:
+        if (word && p->dialect->range_word && p->dialect->range_word(word))
+            return PS_LEVEL_RANGE;
         break;
     }
     switch (ps_sql_peek(p)->word) {

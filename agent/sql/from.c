@@ -60,8 +60,10 @@ is_cte(const struct ps_sql_parser *p, const struct ps_sql_name *name)
 {
     if (name->n != 1)
         return false;
+    /* Byte for byte: if the server is less strict, a relation too many is
+     * noted, never one too few. */
     for (const struct ps_sql_cte *c = p->ctes; c; c = c->outer)
-        if (p->dialect->same_alias(c->name, name->part[0]))
+        if (ps_str_eq(c->name, name->part[0]))
             return true;
     return false;
 }
@@ -158,7 +160,9 @@ joined_table(struct ps_sql_parser *p)
     bool renamed;
 
     ps_sql_expect_punct(p, '(');
-    join_chain(p, from);
+    do {
+        join_chain(p, p->scope->n_sources);
+    } while (ps_sql_accept_punct(p, ',')); /* MySQL */
     ps_sql_expect_punct(p, ')');
     if (alias(p, &as, &renamed)) {
         hide_since(p, from);
@@ -268,7 +272,7 @@ joins(struct ps_sql_parser *p, size_t left_from)
         }
         if (ps_sql_accept(p, PS_W_ON)) {
             bind_on(p, ps_sql_condition(p), join.kind, left_from, right_from);
-        } else {
+        } else if (!join.free_on || ps_sql_at(p, PS_W_USING)) {
             struct ps_str *columns, as;
             bool renamed;
             ps_sql_expect(p, PS_W_USING);

@@ -154,6 +154,7 @@ ps_sql_lex_all(const struct ps_sql_dialect *dialect, unsigned modes,
         .dialect = dialect, .text = text.ptr, .len = text.len, .modes = modes};
     /* A guess that is right for most statements; doubled when it is not. */
     size_t n = 0, cap = text.len / 3 + 16;
+    uint32_t params = 0;
     struct ps_sql_token *at = ps_arena_alloc(arena, cap * sizeof(*at));
 
     while (at && lex.pos < lex.len) {
@@ -170,6 +171,8 @@ ps_sql_lex_all(const struct ps_sql_dialect *dialect, unsigned modes,
         *t = (struct ps_sql_token){.offset = (uint32_t)lex.pos};
         dialect->next(&lex, t);
         t->len = (uint32_t)lex.pos - t->offset;
+        if (t->kind == PS_TOK_PARAM)
+            t->info = params++;
         if (t->kind != PS_TOK_SPACE && t->kind != PS_TOK_COMMENT &&
             t->kind != PS_TOK_HINT)
             n++;

@@ -212,6 +212,17 @@ ps_sql_label_of(struct ps_sql_parser *p, const struct ps_sql_token *t)
 }
 
 struct ps_str
+ps_sql_column_key(struct ps_sql_parser *p, struct ps_str name)
+{
+    if (!p->dialect->fold_columns)
+        return name;
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] >= 0x80)
+            return PS_STR_NONE; /* the server folds more than ASCII */
+    return fold_name(p, name);
+}
+
+struct ps_str
 ps_sql_name_of(struct ps_sql_parser *p, const struct ps_sql_token *t)
 {
     if (!ps_sql_is_name(p, t)) {

@@ -76,6 +76,7 @@ struct ps_sql_join {
     enum ps_sql_join_kind kind;
     bool bare;    /* it takes no ON or USING */
     bool lateral; /* the right side sees the left one */
+    bool free_on; /* ON and USING may be missing */
 };
 
 /* A fact about relations, or an equality between two of them. */
@@ -98,6 +99,7 @@ struct ps_sql_scope {
     size_t n_sources;
     struct ps_sql_bound *bounds;
     size_t n_bounds;
+    bool any_row;   /* rows that the conditions refuse count all the same */
     size_t n_facts; /* that were looked at; see MAX_FACTS */
 };
 
@@ -217,6 +219,9 @@ bool ps_sql_is_function_name(const struct ps_sql_parser *p,
 /* Folded and cut as the dialect does; fails on what is no name. */
 struct ps_str ps_sql_name_of(struct ps_sql_parser *p,
                              const struct ps_sql_token *t);
+/* A column's name so that equal keys mean the same column, as the dialect
+ * tells columns apart; absent: the bytes do not tell. */
+struct ps_str ps_sql_column_key(struct ps_sql_parser *p, struct ps_str name);
 /* Any word, reserved or not (behind AS or a dot). */
 struct ps_str ps_sql_label_of(struct ps_sql_parser *p,
                               const struct ps_sql_token *t);

@@ -17,6 +17,7 @@ const struct ps_sql_dialect ps_sql_dialect_postgres = {
     .reserved_name = PG_RES | PG_TYP,
     .reserved_func = PG_RES | PG_COL,
     .needs_as = PG_AS,
+    .boolean_type = true,
     .system_schema = {.ptr = "pg_catalog", .len = 10},
     .decode_string = ps_sql_pg_decode_string,
     .param = ps_sql_pg_param,

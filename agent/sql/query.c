@@ -284,6 +284,8 @@ group_items(struct ps_sql_parser *p)
             p->pos += 2;
         } else {
             ps_sql_skip_expr(p);
+            if (!ps_sql_accept(p, PS_W_ASC)) /* MySQL, before 8 */
+                ps_sql_accept(p, PS_W_DESC);
         }
     } while (ps_sql_accept_punct(p, ','));
     ps_sql_leave(p);
@@ -368,6 +370,7 @@ values_rows(struct ps_sql_parser *p)
 {
     ps_sql_expect(p, PS_W_VALUES);
     do {
+        ps_sql_accept(p, PS_W_ROW); /* MySQL 8 */
         ps_sql_expect_punct(p, '(');
         ps_sql_expr_list(p);
         ps_sql_expect_punct(p, ')');

@@ -228,9 +228,10 @@ void
 ps_sql_scope_finish(struct ps_sql_parser *p, struct ps_sql_scope *scope)
 {
     p->scope = scope->outer;
-    if (p->failed || !scope->bounds)
+    if (p->failed || !scope->bounds || scope->any_row)
         return;
-    carry_over(p, scope);
+    if (!p->dialect->loose_equality)
+        carry_over(p, scope);
     for (const struct ps_sql_source *s = scope->sources; s; s = s->next)
         if (s->relation != PS_SQL_NO_RELATION)
             write_predicates(p, scope, s);

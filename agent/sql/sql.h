@@ -85,7 +85,10 @@ enum ps_sql_class {
     X(SYNTAX, "not_understood",                                             \
       "this part of the statement is not understood")                       \
     X(TOO_COMPLEX, "too_complex", "the statement is too large or too deep") \
-    X(BAD_TEXT, "bad_text", "the text ends inside a literal or comment")
+    X(BAD_TEXT, "bad_text", "the text ends inside a literal or comment")    \
+    X(SERVER_COMMENT, "server_comment",                                     \
+      "the comment is SQL to some servers and nothing to others")           \
+    X(PAST_ROWS, "past_rows", "the read asks for rows of the past")
 
 enum ps_sql_reason {
 #define X(name, code, sentence) PS_SQL_REASON_##name,
@@ -124,7 +127,9 @@ struct ps_sql_value {
 };
 
 /* A column of the relation is one of these values (NULL excluded for reads:
- * `c = NULL` selects nothing). */
+ * `c = NULL` selects nothing). MySQL: a string (or what is bound as one) says
+ * nothing of a column of numbers ('01' = 1), a number nothing of a column of
+ * text; names of columns are folded to lower case. */
 struct ps_sql_predicate {
     struct ps_str column; /* folded as the dialect folds it */
     const struct ps_sql_value *values;

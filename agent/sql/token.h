@@ -44,8 +44,8 @@ struct ps_sql_token {
     uint16_t word;   /* WORD: enum ps_sql_word, 0 when it is none */
     uint32_t offset; /* in the text */
     uint32_t len;
-    /* WORD: hash of the folded bytes. ( and [: index of the closing token,
-     * or PS_TOK_NO_MATCH. */
+    /* WORD: hash of the folded bytes. PARAM: how many came before it. ( and [:
+     * index of the closing token, or PS_TOK_NO_MATCH. */
     uint32_t info;
 };
 
@@ -66,7 +66,9 @@ enum {
     PG_TYP = 4,
     PG_RES = 8,
     PG_AS = 16,
-    TS_RES = 128 /* T-SQL; 32 and 64 are MySQL's */
+    MY_CALL = 32, /* MySQL: reserved, but names a function where called */
+    MY_RES = 96,  /* MySQL: reserved */
+    TS_RES = 128  /* T-SQL */
 };
 
 #define PS_SQL_HASH_START 2166136261u
