@@ -47,6 +47,7 @@ analyse_statement(struct ps_sql_parser *p)
     p->ctes = NULL;
     out->n_statements++;
     p->dialect->statement(p);
+    out->incomplete = out->incomplete || p->failed;
     if (p->cls != PS_SQL_READ) {
         out->may_write = true;
         /* "Not a read" says it all, unless it is not understood or a read on
@@ -74,7 +75,7 @@ nothing_known(struct ps_sql_analysis *out, enum ps_sql_reason reason)
     out->cls = PS_SQL_UNKNOWN;
     out->reason = reason;
     out->n_statements = 1;
-    out->writes_all = true;
+    out->writes_all = out->incomplete = true;
     out->touches_session = out->may_write = true;
     out->changes_catalog = true;
 }

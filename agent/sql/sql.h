@@ -200,6 +200,9 @@ struct ps_sql_analysis {
     size_t n_relations;
     const struct ps_sql_function *functions;
     size_t n_functions;
+    /* A part is not understood (whatever `reason` says, which names what came
+     * first): what is listed may not be all. */
+    bool incomplete;
     /* The write set is not known: everything in the database. With
      * n_functions > 0 it is not known either, unless the catalogue vouches
      * for all of `functions` (none of them volatile). */
