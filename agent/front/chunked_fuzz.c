@@ -28,8 +28,8 @@ decode(struct ps_str text, size_t piece)
     ps_chunked_begin(&chunked);
     for (size_t end = 0; o.result == PS_CHUNKED_MORE && end < text.len;) {
         end += PS_MIN(piece, text.len - end);
-        o.result = ps_chunked_feed(&chunked, o.data, &o.in, end, &o.out,
-                                   MAX_DECODED);
+        o.result =
+            ps_chunked_feed(&chunked, o.data, &o.in, end, &o.out, MAX_DECODED);
         FUZZ_CHECK(o.out <= o.in && o.in <= end);
         FUZZ_CHECK(o.result != PS_CHUNKED_MORE || o.in == end);
         FUZZ_CHECK(chunked.total == o.out && o.out <= MAX_DECODED);

@@ -124,7 +124,7 @@ struct ps_run {
     const struct ps_table_name *tables;
     size_t n_tables;
     const struct ps_row_set *rows; /* one for each table, or NULL */
-    bool writes; /* commit window, sent at most once */
+    bool writes;                   /* commit window, sent at most once */
     struct ps_change change;
 
     struct ps_flight *flight; /* this run leads it */

@@ -14,13 +14,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Stays on in every build: the fuzzer and the replay look for nothing else. */
-#define FUZZ_CHECK(condition)                                          \
-    do {                                                               \
-        if (!(condition)) {                                            \
+#define FUZZ_CHECK(condition)                                            \
+    do {                                                                 \
+        if (!(condition)) {                                              \
             fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, \
-                    #condition);                                       \
-            abort();                                                   \
-        }                                                              \
+                    #condition);                                         \
+            abort();                                                     \
+        }                                                                \
     } while (0)
 
 /* The bytes of an input, taken from the front. */

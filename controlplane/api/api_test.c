@@ -1,0 +1,260 @@
+/*
+ * Requests through the route table without a network: order of the refusals
+ * (path, method, token, body), and what a failed handler leaves behind. The
+ * whole API over HTTPS is tests/e2e/controlplane.test.mjs.
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "controlplane/api/api_private.h"
+#include "tests/unit.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct world {
+    char dir[64];
+    char bearer[64];
+    struct ps_clock *clock;
+    struct ps_loop *loop;
+    struct ps_db *db;
+    struct ps_ca *ca;
+    struct ps_fleet *fleet;
+    int events;
+    struct ps_api api;
+    struct api_request request;
+};
+
+static void
+on_publish(void *arg, PS_UNUSED struct ps_str event)
+{
+    ((struct world *)arg)->events++;
+}
+
+static void
+on_reply(PS_UNUSED void *arg, PS_UNUSED void *call, PS_UNUSED struct ps_str b)
+{
+}
+
+static int
+setup(void **state)
+{
+    char path[80], text[PS_API_TOKEN_TEXT];
+    struct ps_api_token token;
+    struct world *w = calloc(1, sizeof(*w));
+    ps_log_set_level(PS_LOG_OFF);
+    snprintf(w->dir, sizeof(w->dir), "/tmp/portside-api-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(path, sizeof(path), "%s/p.db", w->dir);
+    w->clock = ps_clock_virtual_new();
+    w->loop = ps_loop_new(w->clock, "test");
+    assert_int_equal(ps_db_open(&w->db, path, NULL), PS_OK);
+    assert_int_equal(ps_ca_open(&w->ca, w->dir, NULL), PS_OK);
+    struct ps_fleet_conf conf = {
+        .loop = w->loop,
+        .db = w->db,
+        .ca = w->ca,
+        .lease_ms = 2000,
+        .heartbeat_ms = 400,
+        .tick_ms = 250,
+        .log_entries = 64,
+        .log_bytes = 1 << 20,
+        .publish = on_publish,
+        .reply = on_reply,
+        .arg = w,
+    };
+    assert_int_equal(ps_fleet_new(&w->fleet, &conf, NULL), PS_OK);
+    ps_api_make_token("admin", &token, text);
+    assert_int_equal(ps_db_token_insert(w->db, &token, NULL), PS_OK);
+    snprintf(w->bearer, sizeof(w->bearer), "Bearer %s", text);
+    w->api = (struct ps_api){
+        .magic = API_MAGIC,
+        .conf = {.loop = w->loop, .db = w->db, .ca = w->ca, .fleet = w->fleet},
+        .url = "https://cp.example.com:7600"
+    };
+    *state = w;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    static const char *const files[] = {"p.db", "p.db-wal", "p.db-shm",
+                                        "ca.key", "ca.crt"};
+    struct world *w = *state;
+    api_request_done(&w->request);
+    ps_fleet_free(&w->fleet);
+    ps_db_close(&w->db);
+    ps_ca_close(&w->ca);
+    ps_loop_free(&w->loop);
+    ps_clock_virtual_free(&w->clock);
+    for (size_t i = 0; i < PS_ARRAY_LEN(files); i++) {
+        char path[80];
+        snprintf(path, sizeof(path), "%s/%s", w->dir, files[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(w->dir), 0);
+    free(w);
+    return 0;
+}
+
+/* The status; the body is w->request.out until the next call. */
+static int
+call_as(struct world *w, const char *authorization, enum api_method method,
+        const char *path, const char *body)
+{
+    api_request_done(&w->request);
+    w->request = (struct api_request){
+        .api = &w->api,
+        .method = method,
+        .path = path,
+        .authorization = authorization,
+        .text = ps_str_of(body),
+    };
+    api_run(&w->request);
+    return w->request.status;
+}
+
+static int
+call(struct world *w, enum api_method method, const char *path,
+     const char *body)
+{
+    return call_as(w, w->bearer, method, path, body);
+}
+
+static void
+assert_says(struct world *w, const char *text)
+{
+    struct ps_buf *out = &w->request.out;
+    if (!out->len || !memmem(out->data, out->len, text, strlen(text)))
+        fail_msg("\"%s\" is not in: %.*s", text, (int)out->len, out->data);
+}
+
+static void
+path_method_token_body_in_this_order(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(call_as(w, NULL, API_GET, "/v1/nothing", "{"), 404);
+    assert_int_equal(call_as(w, NULL, API_PUT, "/v1/caches", "{"), 405);
+    assert_string_equal(w->request.allow, "GET, POST");
+    assert_int_equal(call_as(w, NULL, API_POST, "/v1/caches", "{"), 401);
+    assert_int_equal(call(w, API_POST, "/v1/caches", "{"), 400);
+    assert_says(w, "\"code\":\"bad_json\"");
+    assert_int_equal(call(w, API_POST, "/v1/caches", "{}"), 400);
+    assert_says(w, "\"code\":\"missing_field\"");
+    assert_int_equal(call_as(w, NULL, API_GET, "/healthz", ""), 200);
+}
+
+static void
+only_the_very_token_opens(void **state)
+{
+    struct world *w = *state;
+    char other[sizeof(w->bearer)];
+    const char *const wrong[] = {"", "Bearer", "Bearer ", "Basic YTpi",
+                                 "Bearer psk_"};
+    for (size_t i = 0; i < PS_ARRAY_LEN(wrong); i++)
+        assert_int_equal(call_as(w, wrong[i], API_GET, "/v1/status", ""), 401);
+    for (size_t i = strlen("Bearer "); w->bearer[i]; i++) {
+        memcpy(other, w->bearer, sizeof(other));
+        other[i] ^= 1;
+        assert_int_equal(call_as(w, other, API_GET, "/v1/status", ""), 401);
+    }
+    assert_int_equal(call(w, API_GET, "/v1/status", ""), 200);
+}
+
+static void
+an_error_replaces_what_was_written(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(call(w, API_GET, "/v1/caches/x/reachability", ""), 404);
+    assert_int_equal(w->request.out.data[0], '{');
+    assert_says(w, "\"statusCode\":404");
+    assert_int_equal(call(w, API_DELETE, "/v1/regions/x", ""), 404);
+    assert_says(w, "\"code\":\"not_found\"");
+    /* Messages name fields, never values. */
+    assert_int_equal(
+        call(w, API_POST, "/v1/regions", "{\"name\":\"S3CRET VALUE\"}"), 400);
+    assert_null(memmem(w->request.out.data, w->request.out.len, "S3CRET", 6));
+}
+
+#define SHOP                                        \
+    "{\"name\":\"shop\",\"database\":\"postgres\"," \
+    "\"host\":\"db.example.com\"}"
+
+static void
+a_change_is_told_and_a_refused_one_is_not(void **state)
+{
+    struct world *w = *state;
+    int before = w->events;
+    assert_int_equal(call(w, API_POST, "/v1/caches", SHOP), 201);
+    assert_int_equal(strncmp(w->request.location, "/v1/caches/", 11), 0);
+    assert_true(w->events > before);
+    before = w->events;
+    assert_int_equal(call(w, API_POST, "/v1/caches", SHOP), 409);
+    assert_int_equal(w->events, before);
+    assert_int_equal(ps_db_config_version(w->db), 1);
+}
+
+static void
+a_ca_must_be_one(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(call(w, API_POST, "/v1/caches",
+                          "{\"name\":\"a\",\"database\":\"postgres\","
+                          "\"host\":\"h\",\"tlsCa\":\"junk\"}"),
+                     400);
+    assert_says(w, "tlsCa");
+    char body[8192];
+    json_t *json = json_pack("{ssssssss}", "name", "a", "database", "postgres",
+                             "host", "h", "tlsCa", ps_ca_certificate(w->ca));
+    size_t len = json_dumpb(json, body, sizeof(body) - 1, 0);
+    json_decref(json);
+    assert_in_range(len, 1, sizeof(body) - 1);
+    body[len] = '\0';
+    assert_int_equal(call(w, API_POST, "/v1/caches", body), 201);
+}
+
+static void
+times_and_texts_are_written_as_json(void **state)
+{
+    (void)state;
+    struct ps_buf out;
+    ps_buf_init(&out, 1024);
+    api_open(&out, NULL, '{');
+    api_put_text(&out, "a", "q\"\\\n\x01\xC3\xBC");
+    api_put_time(&out, "b", 0);
+    api_put_time(&out, "c", 1700000000123);
+    api_put_text_or_null(&out, "d", "");
+    api_open(&out, "e", '[');
+    api_put_int(&out, NULL, -1);
+    api_put_bool(&out, NULL, true);
+    api_close(&out, ']');
+    api_close(&out, '}');
+    assert_int_equal(ps_buf_rc(&out), PS_OK);
+    json_t *json = json_loadb(out.data, out.len, 0, NULL);
+    assert_non_null(json);
+    assert_string_equal(json_string_value(json_object_get(json, "a")),
+                        "q\"\\\n\x01\xC3\xBC");
+    assert_true(json_is_null(json_object_get(json, "b")));
+    assert_string_equal(json_string_value(json_object_get(json, "c")),
+                        "2023-11-14T22:13:20.123Z");
+    assert_true(json_is_null(json_object_get(json, "d")));
+    assert_int_equal(json_array_size(json_object_get(json, "e")), 2);
+    json_decref(json);
+    ps_buf_done(&out);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(path_method_token_body_in_this_order),
+        TEST(only_the_very_token_opens),
+        TEST(an_error_replaces_what_was_written),
+        TEST(a_change_is_told_and_a_refused_one_is_not),
+        TEST(a_ca_must_be_one),
+        cmocka_unit_test(times_and_texts_are_written_as_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,317 @@
+/*
+ * The store on a file of its own: what the schema promises (WAL, foreign keys,
+ * numbered migrations), and the rules that the tables keep by themselves.
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/tls.h"
+#include "controlplane/store/db_private.h"
+#include "tests/unit.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct world {
+    char dir[64], path[80];
+    struct ps_db *db;
+};
+
+static void
+reopen(struct world *w)
+{
+    ps_db_close(&w->db);
+    assert_int_equal(ps_db_open(&w->db, w->path, NULL), PS_OK);
+}
+
+static int
+setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    ps_log_set_level(PS_LOG_OFF);
+    snprintf(w->dir, sizeof(w->dir), "/tmp/portside-store-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(w->path, sizeof(w->path), "%s/p.db", w->dir);
+    assert_int_equal(ps_db_open(&w->db, w->path, NULL), PS_OK);
+    *state = w;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    struct world *w = *state;
+    ps_db_close(&w->db);
+    for (size_t i = 0; i < PS_ARRAY_LEN(suffixes); i++) {
+        char path[96];
+        snprintf(path, sizeof(path), "%s%s", w->path, suffixes[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(w->dir), 0);
+    free(w);
+    return 0;
+}
+
+/* The first column of the first row, as text. */
+static void
+ask(struct world *w, const char *sql, char out[64])
+{
+    sqlite3_stmt *stmt;
+    assert_int_equal(sqlite3_prepare_v2(w->db->handle, sql, -1, &stmt, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    snprintf(out, 64, "%s", (const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+}
+
+static void
+run(struct world *w, const char *sql)
+{
+    assert_int_equal(sqlite3_exec(w->db->handle, sql, NULL, NULL, NULL),
+                     SQLITE_OK);
+}
+
+static void
+make_cache(struct ps_cache_def *def, const char *name)
+{
+    ps_def_init(def);
+    ps_uuid_make(def->id);
+    snprintf(def->name, sizeof(def->name), "%s", name);
+    snprintf(def->host, sizeof(def->host), "db.example.com");
+    def->type = PS_DEF_POSTGRES;
+    def->port = 5432;
+}
+
+/* -------------------------------------------------------------- schema */
+
+static void
+the_connection_is_durable_and_strict(void **state)
+{
+    struct world *w = *state;
+    char text[64];
+    ask(w, "PRAGMA journal_mode", text);
+    assert_string_equal(text, "wal");
+    ask(w, "PRAGMA foreign_keys", text);
+    assert_string_equal(text, "1");
+    ask(w, "PRAGMA synchronous", text);
+    assert_string_equal(text, "2"); /* FULL */
+    ask(w, "PRAGMA integrity_check", text);
+    assert_string_equal(text, "ok");
+}
+
+static void
+migrations_are_numbered_and_run_once(void **state)
+{
+    struct world *w = *state;
+    char newest[64], count[64], stamp[64], again[64];
+    ask(w, "SELECT max(version) FROM schema_migrations", newest);
+    ask(w, "SELECT count(*) FROM schema_migrations", count);
+    assert_string_equal(newest, count);
+    assert_string_not_equal(newest, "0");
+    run(w, "UPDATE schema_migrations SET applied_ms = 7");
+    ask(w, "SELECT sum(applied_ms) FROM schema_migrations", stamp);
+    reopen(w);
+    ask(w, "SELECT sum(applied_ms) FROM schema_migrations", again);
+    assert_string_equal(stamp, again);
+}
+
+static void
+a_newer_schema_is_refused_and_left_alone(void **state)
+{
+    struct world *w = *state;
+    struct ps_db *other = NULL;
+    struct ps_err err;
+    char before[64], after[64];
+    run(w, "INSERT INTO schema_migrations VALUES (1000, 0)");
+    ask(w, "SELECT count(*) FROM sqlite_schema", before);
+    assert_int_equal(ps_db_open(&other, w->path, &err), PS_CONFIG);
+    assert_null(other);
+    assert_non_null(strstr(err.message, "newer version"));
+    ask(w, "SELECT count(*) FROM sqlite_schema", after);
+    assert_string_equal(before, after);
+}
+
+static void
+a_file_that_is_no_database_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct ps_db *other = NULL;
+    char path[96];
+    snprintf(path, sizeof(path), "%s/x.db", w->dir);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 1000; i++)
+        fputs("not a database\n", file);
+    fclose(file);
+    assert_int_equal(ps_db_open(&other, path, NULL), PS_DATABASE);
+    assert_null(other);
+    unlink(path);
+}
+
+/* -------------------------------------------------------------- caches */
+
+static enum ps_rc
+count_one(void *arg, PS_UNUSED const struct ps_cache_def *def)
+{
+    ++*(int *)arg;
+    return PS_OK;
+}
+
+static void
+a_cache_comes_back_as_it_was_stored(void **state)
+{
+    struct world *w = *state;
+    struct ps_cache_def def, back;
+    size_t n;
+    int seen = 0;
+    const struct ps_def_field *fields = ps_def_fields(&n);
+    make_cache(&def, "shop");
+    def.tls_ca = strdup("some text\n");
+    for (size_t i = 0; i < n; i++) /* every number another one */
+        if (fields[i].kind == PS_DEF_INT)
+            *ps_def_number(&fields[i], &def) = fields[i].min + (int64_t)i;
+    def.write_ack = 1;
+    def.tls_mode = 5;
+    assert_int_equal(ps_db_cache_insert(w->db, &def, NULL), PS_OK);
+    reopen(w);
+    assert_int_equal(ps_db_cache_get(w->db, def.id, &back, NULL), PS_OK);
+    for (size_t i = 0; i < n; i++) {
+        if (fields[i].kind == PS_DEF_TEXT || fields[i].kind == PS_DEF_LONG_TEXT)
+            assert_string_equal(ps_def_text(&fields[i], &def),
+                                ps_def_text(&fields[i], &back));
+        else
+            assert_int_equal(*ps_def_number(&fields[i], &def),
+                             *ps_def_number(&fields[i], &back));
+    }
+    assert_int_equal(ps_db_cache_each(w->db, count_one, &seen, NULL), PS_OK);
+    assert_int_equal(seen, 1);
+    ps_def_done(&def);
+    ps_def_done(&back);
+}
+
+static void
+each_change_raises_the_version_and_a_refused_one_does_not(void **state)
+{
+    struct world *w = *state;
+    struct ps_cache_def a, b;
+    make_cache(&a, "a");
+    make_cache(&b, "a");
+    assert_int_equal(ps_db_config_version(w->db), 0);
+    assert_int_equal(ps_db_cache_insert(w->db, &a, NULL), PS_OK);
+    assert_int_equal(ps_db_config_version(w->db), 1);
+    assert_int_equal(ps_db_cache_insert(w->db, &b, NULL), PS_CONFLICT);
+    assert_int_equal(ps_db_cache_update(w->db, &b, NULL), PS_CACHE_NOT_FOUND);
+    assert_int_equal(ps_db_cache_delete(w->db, b.id, NULL), PS_CACHE_NOT_FOUND);
+    assert_int_equal(ps_db_config_version(w->db), 1);
+    assert_int_equal(ps_db_cache_update(w->db, &a, NULL), PS_OK);
+    assert_int_equal(ps_db_cache_delete(w->db, a.id, NULL), PS_OK);
+    reopen(w);
+    assert_int_equal(ps_db_config_version(w->db), 3);
+    ps_def_done(&a);
+    ps_def_done(&b);
+}
+
+/* ---------------------------------------------------------- references */
+
+static void
+a_cache_takes_its_runs_along_and_ten_are_kept(void **state)
+{
+    struct world *w = *state;
+    struct ps_cache_def def;
+    struct ps_run one = {.started_ms = 1};
+    char text[64];
+    make_cache(&def, "a");
+    assert_int_equal(ps_db_cache_insert(w->db, &def, NULL), PS_OK);
+    snprintf(one.cache_id, sizeof(one.cache_id), "%s", def.id);
+    struct ps_run_result result = {.stages = "[]", .agent_id = "x"};
+    for (int i = 0; i < PS_DB_RUNS_KEPT + 3; i++) {
+        ps_uuid_make(one.id);
+        assert_int_equal(ps_db_run_insert(w->db, &one, NULL), PS_OK);
+        assert_int_equal(ps_db_run_result_put(w->db, one.id, &result, NULL),
+                         PS_OK);
+    }
+    ask(w, "SELECT count(*) FROM runs", text);
+    assert_string_equal(text, "10");
+    ask(w, "SELECT count(*) FROM run_results", text);
+    assert_string_equal(text, "10");
+    assert_int_equal(ps_db_cache_delete(w->db, def.id, NULL), PS_OK);
+    ask(w, "SELECT count(*) FROM runs", text);
+    assert_string_equal(text, "0");
+    ask(w, "SELECT count(*) FROM run_results", text);
+    assert_string_equal(text, "0");
+    /* Without its cache a run cannot be. */
+    assert_int_equal(ps_db_run_insert(w->db, &one, NULL), PS_CACHE_NOT_FOUND);
+    ps_def_done(&def);
+}
+
+static void
+join_tokens_work_once_and_only_in_time(void **state)
+{
+    struct world *w = *state;
+    struct ps_join_token join = {
+        .region = "eu", .created_ms = 1000, .expires_ms = 2000};
+    struct ps_join_token found;
+    struct ps_agent agent = {.name = "n", .region = "eu"};
+    unsigned char other[PS_DB_HASH_LEN] = {1};
+    ps_uuid_make(join.id);
+    ps_uuid_make(agent.id);
+    memset(join.secret_hash, 9, sizeof(join.secret_hash));
+    assert_int_equal(ps_db_join_insert(w->db, &join, NULL), PS_OK);
+    assert_int_equal(ps_db_join_find(w->db, other, 1500, &found, NULL),
+                     PS_UNAUTHORIZED);
+    assert_int_equal(
+        ps_db_join_find(w->db, join.secret_hash, 2000, &found, NULL),
+        PS_UNAUTHORIZED);
+    assert_int_equal(
+        ps_db_join_find(w->db, join.secret_hash, 1999, &found, NULL), PS_OK);
+    assert_string_equal(found.id, join.id);
+    assert_int_equal(ps_db_enroll(w->db, join.id, &agent, NULL), PS_OK);
+    assert_int_equal(
+        ps_db_join_find(w->db, join.secret_hash, 1999, &found, NULL),
+        PS_UNAUTHORIZED);
+    /* The second use of a token adds no agent either. */
+    ps_uuid_make(agent.id);
+    assert_int_not_equal(ps_db_enroll(w->db, join.id, &agent, NULL), PS_OK);
+    assert_int_equal(ps_db_agent_get(w->db, agent.id, &agent, NULL),
+                     PS_NOT_FOUND);
+    assert_int_equal(ps_db_region_delete(w->db, "eu", NULL), PS_CONFLICT);
+}
+
+static void
+the_last_token_stays(void **state)
+{
+    struct world *w = *state;
+    struct ps_api_token a = {.id = "a", .name = "a"}, b = {.id = "b"}, found;
+    memset(a.hash, 1, sizeof(a.hash));
+    memset(b.hash, 2, sizeof(b.hash));
+    snprintf(b.name, sizeof(b.name), "b");
+    assert_int_equal(ps_db_token_insert(w->db, &a, NULL), PS_OK);
+    assert_int_equal(ps_db_token_delete(w->db, "a", NULL), PS_CONFLICT);
+    assert_int_equal(ps_db_token_insert(w->db, &b, NULL), PS_OK);
+    assert_int_equal(ps_db_token_find(w->db, b.hash, &found, NULL), PS_OK);
+    assert_string_equal(found.id, "b");
+    assert_int_equal(ps_db_token_delete(w->db, "b", NULL), PS_OK);
+    assert_int_equal(ps_db_token_find(w->db, b.hash, &found, NULL),
+                     PS_UNAUTHORIZED);
+    assert_int_equal(ps_db_token_delete(w->db, "b", NULL), PS_NOT_FOUND);
+    assert_int_equal(ps_db_token_delete(w->db, "a", NULL), PS_CONFLICT);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_connection_is_durable_and_strict),
+        TEST(migrations_are_numbered_and_run_once),
+        TEST(a_newer_schema_is_refused_and_left_alone),
+        TEST(a_file_that_is_no_database_is_refused),
+        TEST(a_cache_comes_back_as_it_was_stored),
+        TEST(each_change_raises_the_version_and_a_refused_one_does_not),
+        TEST(a_cache_takes_its_runs_along_and_ten_are_kept),
+        TEST(join_tokens_work_once_and_only_in_time),
+        TEST(the_last_token_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
