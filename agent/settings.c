@@ -3,6 +3,10 @@
 
 #include "common/log.h"
 
+enum {
+    DAY_MS = 24 * 3600 * 1000
+};
+
 #define AT(member) offsetof(struct ps_agent_settings, member)
 
 const struct ps_conf_item ps_agent_settings_items[] = {
@@ -32,13 +36,13 @@ const struct ps_conf_item ps_agent_settings_items[] = {
      1LL << 40,                                                                                                   "request bytes held by all connections of a loop"},
     {"max-connections",  PS_CONF_INT,      AT(max_connections),    "20000",                   1,       1000000,
      "client connections of a loop"                                                                                                                                },
-    {"head-timeout",     PS_CONF_DURATION, AT(head_timeout_ms),    "10s",                     1,       0,
+    {"head-timeout",     PS_CONF_DURATION, AT(head_timeout_ms),    "10s",                     1,       DAY_MS,
      "a request's head must arrive within"                                                                                                                         },
-    {"body-timeout",     PS_CONF_DURATION, AT(body_timeout_ms),    "30s",                     1,       0,
+    {"body-timeout",     PS_CONF_DURATION, AT(body_timeout_ms),    "30s",                     1,       DAY_MS,
      "a request's body must arrive within"                                                                                                                         },
-    {"idle-timeout",     PS_CONF_DURATION, AT(idle_timeout_ms),    "75s",                     1,       0,
+    {"idle-timeout",     PS_CONF_DURATION, AT(idle_timeout_ms),    "75s",                     1,       DAY_MS,
      "an idle client connection is closed after"                                                                                                                   },
-    {"write-timeout",    PS_CONF_DURATION, AT(write_timeout_ms),   "30s",                     1,       0,
+    {"write-timeout",    PS_CONF_DURATION, AT(write_timeout_ms),   "30s",                     1,       DAY_MS,
      "a reply must be taken within"                                                                                                                                },
     {"login-cache",      PS_CONF_DURATION, AT(login_cache_ms),     "60s",                     0,       0,
      "a login at the origin counts for"                                                                                                                            },
@@ -48,7 +52,7 @@ const struct ps_conf_item ps_agent_settings_items[] = {
      "equal requests that wait for one query"                                                                                                                      },
     {"drain-timeout",    PS_CONF_DURATION, AT(drain_timeout_ms),   "20s",                     0,       0,
      "requests under way at a stop may take"                                                                                                                       },
-    {"probe-timeout",    PS_CONF_DURATION, AT(probe_timeout_ms),   "5s",                      1,       0,
+    {"probe-timeout",    PS_CONF_DURATION, AT(probe_timeout_ms),   "5s",                      1,       DAY_MS,
      "each stage of a reachability test may take"                                                                                                                  },
     {"log-level",        PS_CONF_TEXT,     AT(log_level),          "info",                    0,       0,
      "debug, info, warn, error or off"                                                                                                                             },
