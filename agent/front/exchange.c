@@ -124,6 +124,16 @@ ready(struct ps_exchange *x, struct ps_reply_head *head)
     x->state = PS_EXCHANGE_READY;
 }
 
+/* What the database itself refused keeps its own code (SQLSTATE), by which
+ * applications tell a duplicate key from a typing error. */
+static const char *
+code_of(const struct ps_err *err)
+{
+    return err->rc == PS_ORIGIN_SQL && err->sqlstate[0]
+               ? err->sqlstate
+               : ps_err_info(err->rc)->code;
+}
+
 /* text becomes the JSON of an error. */
 static void
 write_error(struct ps_exchange *x, const struct ps_err *err)
@@ -132,7 +142,7 @@ write_error(struct ps_exchange *x, const struct ps_err *err)
     struct ps_str message =
         ps_str_of(err->message[0] ? err->message : info->sentence);
     ps_buf_clear(&x->text);
-    ps_reply_error_body(&x->text, info->http_status, info->code, message);
+    ps_reply_error_body(&x->text, info->http_status, code_of(err), message);
     x->body = ps_buf_str(&x->text);
     if (ps_buf_rc(&x->text) != PS_OK) /* without memory: fewer words */
         x->body = PS_STR("{\"statusCode\":503,\"code\":\"no_memory\","
