@@ -7,7 +7,6 @@ import { waitUntil } from './process.mjs';
 const schema = `
   create role alice login password 'alice-pw';
   create role bob login password 'bob-pw';
-  create database app;
 `;
 
 const tables = `
@@ -26,15 +25,23 @@ const tables = `
 export class Stage {
   static async create({ regions = ['eu-west', 'us-east'], postgres = {}, cache = {}, agentArgs = [], controlPlane = {} } = {}) {
     const self = new Stage();
-    self.db = await Postgres.start(postgres);
-    await self.db.sql(schema);
-    await self.db.sql(tables, { database: 'app' });
-    self.controlPlane = await ControlPlane.start(controlPlane);
     self.agents = [];
-    for (const region of regions) {
-      self.agents.push(await Agent.start(self.controlPlane, region, { args: agentArgs }));
+    try {
+      self.db = await Postgres.start(postgres);
+      await self.db.sql(schema);
+      // Not in one text with others: that would be a transaction.
+      await self.db.sql('create database app');
+      await self.db.sql(tables, { database: 'app' });
+      self.controlPlane = await ControlPlane.start(controlPlane);
+      for (const region of regions) {
+        self.agents.push(await Agent.start(self.controlPlane, region, { args: agentArgs }));
+      }
+      self.cache = await self.createCache('main', cache);
+    } catch (error) {
+      // What runs would keep the test from ending.
+      await self.destroy();
+      throw error;
     }
-    self.cache = await self.createCache('main', cache);
     return self;
   }
 
@@ -68,7 +75,7 @@ export class Stage {
 
   async destroy() {
     for (const agent of this.agents) await agent.stop();
-    await this.controlPlane.stop();
-    await this.db.stop('SIGQUIT');
+    await this.controlPlane?.stop();
+    await this.db?.stop('SIGQUIT');
   }
 }
