@@ -1,0 +1,273 @@
+/*
+ * Read and write sets: the relations a statement names, and all that hangs on
+ * them, by a walk over the catalogue's edges.
+ *
+ *   read    view -> what it reads, parent -> children. Every table met is one
+ *           whose stamp counts; one relation that cannot be trusted spoils it.
+ *   write   the same and child -> parent, referenced -> cascading. A relation
+ *           with a trigger, a rule, ... of its own: the whole database.
+ *
+ * An unqualified name stands for every relation of that name.
+ */
+#include "agent/catalog/catalog_private.h"
+#include "common/check.h"
+
+struct walk {
+    const struct ps_catalog *catalog;
+    struct ps_arena *arena;
+    bool *seen;
+    uint32_t *todo; /* a stack; each relation comes at most once */
+    size_t n_todo;
+    struct ps_table_name *tables;
+    size_t n_tables;
+    unsigned flags; /* of all relations met */
+    bool missing;   /* a name that no relation has */
+};
+
+static bool
+walk_begin(struct walk *w, const struct ps_catalog *catalog,
+           struct ps_arena *arena)
+{
+    size_t n = catalog->n_relations;
+    *w = (struct walk){.catalog = catalog, .arena = arena};
+    w->seen = ps_arena_zalloc(arena, n * sizeof(*w->seen));
+    w->todo = ps_arena_alloc(arena, n * sizeof(*w->todo));
+    w->tables = ps_arena_alloc(arena, n * sizeof(*w->tables));
+    return w->seen && w->todo && w->tables;
+}
+
+static void
+walk_push(struct walk *w, uint32_t index)
+{
+    if (w->seen[index])
+        return;
+    w->seen[index] = true;
+    w->todo[w->n_todo++] = index;
+}
+
+/* The first in by_name that has this name, or the end. */
+static size_t
+first_named(const struct ps_catalog *c, struct ps_str name)
+{
+    size_t low = 0, high = c->n_relations;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ps_catalog_str_cmp(c->relations[c->by_name[middle]].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void
+walk_name(struct walk *w, const struct ps_sql_relation *rel)
+{
+    const struct ps_catalog *c = w->catalog;
+    bool found = false;
+    for (size_t i = first_named(c, rel->name); i < c->n_relations; i++) {
+        const struct ps_catalog_relation *r = &c->relations[c->by_name[i]];
+        if (!ps_str_eq(r->name, rel->name))
+            break;
+        if (rel->schema.ptr && !ps_str_eq(r->schema, rel->schema))
+            continue;
+        found = true;
+        walk_push(w, c->by_name[i]);
+    }
+    w->missing |= !found;
+}
+
+static void
+walk_add(struct walk *w, const struct ps_catalog_relation *r)
+{
+    w->flags |= r->flags;
+    if (r->flags & PS_REL_VIEW)
+        return;
+    w->tables[w->n_tables++] =
+        (struct ps_table_name){.schema = ps_arena_str(w->arena, r->schema),
+                               .name = ps_arena_str(w->arena, r->name)};
+}
+
+/* follow: which kinds of edges, as bits. */
+static void
+walk_run(struct walk *w, unsigned follow)
+{
+    const struct ps_catalog *c = w->catalog;
+    while (w->n_todo > 0) {
+        const struct ps_catalog_relation *r =
+            &c->relations[w->todo[--w->n_todo]];
+        walk_add(w, r);
+        for (size_t i = r->first_edge; i < r->first_edge + r->n_edges; i++) {
+            if (follow & (1U << c->edges[i].kind))
+                walk_push(w, c->edges[i].to);
+        }
+    }
+}
+
+enum {
+    FOLLOW_READ = 1U << PS_EDGE_BASE | 1U << PS_EDGE_CHILD,
+    FOLLOW_INSERT = FOLLOW_READ | 1U << PS_EDGE_PARENT,
+    FOLLOW_WRITE = FOLLOW_INSERT | 1U << PS_EDGE_CASCADE
+};
+
+/* ---- reads ---- */
+
+static const char *
+reason_of(const struct walk *w)
+{
+    if (w->missing)
+        return "unknown_relation";
+    if (w->flags & PS_REL_SYSTEM)
+        return ps_sql_reason_code(PS_SQL_REASON_SYSTEM_CATALOG);
+    if (w->flags & PS_REL_RLS)
+        return "row_security";
+    if (w->flags & PS_REL_FOREIGN)
+        return "foreign_table";
+    if (w->flags & PS_REL_SEQUENCE)
+        return "sequence";
+    if (w->flags & (PS_REL_READ_STABLE | PS_REL_READ_VOLATILE))
+        return ps_sql_reason_code(PS_SQL_REASON_VOLATILE_FUNCTION);
+    return NULL;
+}
+
+static const char *
+reason_of_functions(const struct ps_catalog *catalog,
+                    const struct ps_sql_analysis *a)
+{
+    struct ps_vouch vouch = ps_catalog_vouch(catalog, a);
+    if (vouch.unknown)
+        return ps_sql_reason_code(PS_SQL_REASON_UNKNOWN_FUNCTION);
+    if (PS_MAX(vouch.worst, catalog->any_read) != PS_IMMUTABLE)
+        return ps_sql_reason_code(PS_SQL_REASON_VOLATILE_FUNCTION);
+    return NULL;
+}
+
+bool
+ps_catalog_read_set(const struct ps_catalog *catalog,
+                    const struct ps_sql_analysis *a, struct ps_arena *arena,
+                    const struct ps_table_name **tables, size_t *n,
+                    const char **reason)
+{
+    struct walk w;
+    if (a->cls != PS_SQL_READ || (a->reason != PS_SQL_REASON_NONE &&
+                                  a->reason != PS_SQL_REASON_UNKNOWN_FUNCTION))
+        *reason = ps_sql_reason_code(a->reason == PS_SQL_REASON_NONE
+                                         ? PS_SQL_REASON_NOT_A_READ
+                                         : a->reason);
+    else if (!catalog)
+        *reason = "no_catalog";
+    else
+        *reason = reason_of_functions(catalog, a);
+    if (*reason)
+        return false;
+    PS_CHECK_OBJ(catalog, PS_CATALOG_MAGIC);
+    if (!walk_begin(&w, catalog, arena)) {
+        *reason = "no_memory";
+        return false;
+    }
+    for (size_t i = 0; i < a->n_relations; i++)
+        walk_name(&w, &a->relations[i]);
+    walk_run(&w, FOLLOW_READ);
+    *reason = reason_of(&w);
+    if (!*reason && ps_arena_failed(arena))
+        *reason = "no_memory";
+    if (*reason)
+        return false;
+    *tables = w.tables;
+    *n = w.n_tables;
+    return true;
+}
+
+/* ---- writes ---- */
+
+/* Reading it may write anything. */
+static bool
+reads_write(const struct ps_catalog *catalog, const struct ps_sql_analysis *a,
+            struct ps_arena *arena)
+{
+    struct walk w;
+    if (!walk_begin(&w, catalog, arena))
+        return true;
+    for (size_t i = 0; i < a->n_relations; i++)
+        walk_name(&w, &a->relations[i]);
+    walk_run(&w, FOLLOW_READ);
+    return (w.flags & PS_REL_READ_VOLATILE) != 0;
+}
+
+static bool
+functions_write(const struct ps_catalog *catalog,
+                const struct ps_sql_analysis *a)
+{
+    struct ps_vouch vouch = ps_catalog_vouch(catalog, a);
+    return vouch.unknown || vouch.worst == PS_VOLATILE ||
+           catalog->any_read == PS_VOLATILE;
+}
+
+/* False: not known, the whole database. */
+static bool
+written_tables(const struct ps_catalog *catalog,
+               const struct ps_sql_analysis *a, struct ps_arena *arena,
+               struct ps_change *change)
+{
+    struct walk w;
+    if (!walk_begin(&w, catalog, arena))
+        return false;
+    /* Inserts first: they cascade to nothing, and what another write reaches
+     * besides is walked again from its own start. */
+    for (int inserts = 1; inserts >= 0; inserts--) {
+        if (!inserts)
+            memset(w.seen, 0, catalog->n_relations * sizeof(*w.seen));
+        size_t before = w.n_tables;
+        for (size_t i = 0; i < a->n_relations; i++) {
+            const struct ps_sql_relation *rel = &a->relations[i];
+            if ((rel->use & (PS_SQL_REL_WRITE | PS_SQL_REL_DDL)) &&
+                rel->insert_only == (inserts == 1))
+                walk_name(&w, rel);
+        }
+        walk_run(&w, inserts ? FOLLOW_INSERT : FOLLOW_WRITE);
+        if (inserts && w.n_tables > before) {
+            /* Room for the second round. */
+            struct ps_table_name *more = ps_arena_alloc(
+                arena, (w.n_tables + catalog->n_relations) * sizeof(*more));
+            if (!more)
+                return false;
+            memcpy(more, w.tables, w.n_tables * sizeof(*more));
+            w.tables = more;
+        }
+    }
+    if (w.missing || (w.flags & PS_REL_WRITES_UNKNOWN) ||
+        ps_arena_failed(arena))
+        return false;
+    if (w.n_tables > 0 && catalog->any_write == PS_VOLATILE)
+        return false;
+    change->tables = w.tables;
+    change->n_tables = w.n_tables;
+    return true;
+}
+
+bool
+ps_catalog_write_set(const struct ps_catalog *catalog,
+                     const struct ps_sql_analysis *a, struct ps_str cache_id,
+                     struct ps_str database, struct ps_arena *arena,
+                     struct ps_change *change)
+{
+    *change = (struct ps_change){.cache_id = cache_id, .database = database};
+    if (a->writes_all)
+        return true;
+    /* A read on its face: only a view could make it write. Without a
+     * catalogue nothing is kept here that it could spoil. */
+    if (!catalog)
+        return a->cls != PS_SQL_READ || a->may_write;
+    PS_CHECK_OBJ(catalog, PS_CATALOG_MAGIC);
+    if (functions_write(catalog, a) || reads_write(catalog, a, arena) ||
+        !written_tables(catalog, a, arena, change))
+        return true;
+    if (change->n_tables > 0)
+        return true;
+    /* No table is named: then functions, which are vouched for, or something
+     * else was meant. */
+    bool by_functions = a->cls == PS_SQL_READ && a->n_functions > 0 &&
+                        (a->reason == PS_SQL_REASON_NONE ||
+                         a->reason == PS_SQL_REASON_UNKNOWN_FUNCTION);
+    return a->may_write && !by_functions;
+}
