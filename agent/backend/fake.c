@@ -69,6 +69,7 @@ struct fake_conn {
     bool connected;
     bool cancelled;
     bool broken;
+    bool not_sent; /* was broken before the statement came */
 };
 
 static struct fake_conn *
@@ -267,7 +268,9 @@ finish_execute(struct fake_conn *self, enum ps_rc rc, enum ps_conn_state state)
     } else if (rc == PS_OK) {
         out.rows = self->reply.affected;
     }
-    if (state == PS_CONN_BROKEN && self->statement->may_write)
+    out.not_sent = self->not_sent;
+    if (state == PS_CONN_BROKEN && self->statement->may_write &&
+        !self->not_sent)
         out.rc = PS_OUTCOME_UNKNOWN;
     if (out.rc != PS_OK)
         set_err(&out.err, &self->reply, out.rc);
@@ -389,6 +392,7 @@ fake_execute(struct ps_conn *conn, const struct ps_statement *statement,
     pthread_mutex_unlock(&self->fake->lock);
     find_reply(self, PS_FAKE_EXECUTE);
     begin(self, statement->timeout_ms);
+    self->not_sent = self->broken;
     if (self->broken)
         ps_timer_start_ms(&self->due, 0);
 }

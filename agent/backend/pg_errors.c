@@ -136,6 +136,7 @@ static const struct {
     {"expected authentication request",  PS_ORIGIN_PROTOCOL},
     {"invalid SCRAM",                    PS_ORIGIN_PROTOCOL},
     {"authentication method",            PS_UNSUPPORTED    },
+    {"authentication not supported",     PS_UNSUPPORTED    },
     {"SSL error",                        PS_ORIGIN_TLS     },
 };
 

@@ -2,7 +2,10 @@
 
 #include "common/check.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     RESULT_MAX = 256 << 20
@@ -39,6 +42,19 @@ rig_done(struct rig *rig)
     ps_cache_conf_unref(&rig->conf);
     if (ps_clock_is_virtual(rig->clock))
         ps_clock_virtual_free(&rig->clock);
+}
+
+uint16_t
+rig_unused_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    PS_CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&at, len) == 0);
+    PS_CHECK(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+    close(fd);
+    return ntohs(at.sin_port);
 }
 
 void

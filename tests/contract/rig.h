@@ -26,6 +26,8 @@ struct rig {
 /* fake false: the PostgreSQL of the environment. */
 void rig_init(struct rig *rig, bool fake);
 void rig_done(struct rig *rig);
+/* A port of loopback where nobody listens. */
+uint16_t rig_unused_port(void);
 /* Turns the loop until rig->done. */
 void rig_wait(struct rig *rig);
 /* Turns it for a while, so that what is pending comes in. */

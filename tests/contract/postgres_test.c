@@ -1,0 +1,522 @@
+/*
+ * What only a real PostgreSQL has: the stages of connecting, TLS, sessions and
+ * what they leave behind, a connection that breaks at any byte.
+ *
+ *   with_postgres postgres_test
+ */
+#include "common/file.h"
+#include "tests/contract/relay.h"
+#include "tests/contract/rig.h"
+#include "tests/unit.h"
+
+#include <dirent.h>
+#include <stdio.h>
+
+static uint16_t server_port;
+
+static int
+setup(void **state)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    assert_non_null(rig);
+    rig_init(rig, false);
+    server_port = rig->conf->port;
+    *state = rig;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct rig *rig = *state;
+    rig_done(rig);
+    free(rig);
+    return 0;
+}
+
+static struct ps_conn *
+opened(struct rig *rig)
+{
+    struct ps_conn *conn = rig_open(rig);
+    if (rig->rc != PS_OK)
+        fail_msg("cannot open: %s", rig->err.message);
+    return conn;
+}
+
+static void
+run_for(struct rig *rig, struct ps_conn *conn, const char *sql,
+        uint64_t timeout_ms)
+{
+    const struct ps_statement statement = {.sql = ps_str_of(sql),
+                                           .timeout_ms = timeout_ms};
+    rig_run(rig, conn, &statement, NULL);
+}
+
+static void
+run(struct rig *rig, struct ps_conn *conn, const char *sql)
+{
+    run_for(rig, conn, sql, 10000);
+}
+
+static void
+expect_json(struct rig *rig, struct ps_conn *conn, const char *sql,
+            const char *want)
+{
+    char *got = rig_json(rig, conn, sql);
+    if (!got)
+        fail_msg("%s: %s", sql, rig->err.message);
+    assert_string_equal(got, want);
+    free(got);
+}
+
+static size_t
+count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    size_t n = 0;
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+/* ----------------------------------------------------- stages of connecting */
+
+static void
+expect_open(struct rig *rig, enum ps_rc want)
+{
+    struct ps_conn *conn = rig_open(rig);
+    if (rig->rc != want)
+        fail_msg("%s (%s), not %s", ps_err_info(rig->rc)->code,
+                 rig->err.message, ps_err_info(want)->code);
+    ps_conn_close(&conn);
+}
+
+/* As expect_open, with what the relay does in between. */
+static void
+expect_open_by(struct rig *rig, struct relay_conf relay_conf, enum ps_rc want)
+{
+    struct relay *relay = relay_new(rig->loop, &relay_conf);
+    rig->conf->port = relay_port(relay);
+    expect_open(rig, want);
+    rig->conf->port = server_port;
+    relay_free(&relay);
+}
+
+static void
+every_stage_has_its_code(void **state)
+{
+    struct rig *rig = *state;
+    free(rig->conf->host);
+    rig->conf->host = strdup("no-such-host.invalid");
+    expect_open(rig, PS_ORIGIN_HOST);
+    free(rig->conf->host);
+    rig->conf->host = strdup("localhost");
+    rig->conf->port = rig_unused_port();
+    expect_open(rig, PS_ORIGIN_REFUSED);
+    rig->conf->port = server_port;
+    expect_open(rig, PS_OK);
+    rig->conf->connect_timeout_ms = 150;
+    expect_open_by(rig, (struct relay_conf){.silent = true}, PS_ORIGIN_TIMEOUT);
+    rig->conf->connect_timeout_ms = 5000;
+    expect_open_by(rig,
+                   (struct relay_conf){.says = PS_STR("HTTP/1.1 400 No\r\n")},
+                   PS_ORIGIN_PROTOCOL);
+    expect_open_by(rig, (struct relay_conf){.cut_after = 0}, PS_ORIGIN_LOST);
+}
+
+/* Messages of the protocol, as a server sends them before a session is there.
+ */
+static void
+what_a_server_says_instead_of_a_login(void **state)
+{
+    struct rig *rig = *state;
+    rig->conf->tls_mode = PS_TLS_DISABLE;
+    static const struct {
+        struct ps_str says;
+        enum ps_rc want;
+    } cases[] = {
+        {PS_STR("E\0\0\0\x30SFATAL\0VFATAL\0C57P03\0Mstarting up, not yet\0\0"),
+         PS_ORIGIN_UNAVAILABLE                                                                            },
+        {PS_STR(
+             "E\0\0\0\x31SFATAL\0VFATAL\0C53300\0Mtoo many clients here\0\0"),
+         PS_ORIGIN_TOO_MANY                                                                               },
+        {PS_STR(
+             "E\0\0\0\x31SFATAL\0VFATAL\0C28000\0Mno entry in hba file.\0\0"),
+         PS_LOGIN_FAILED                                                                                  },
+        {PS_STR("R\0\0\0\x08\0\0\0\x02"),                                               PS_UNSUPPORTED    }, /* Kerberos 5 */
+        {PS_STR("\xff\xff\xff\xff\xff\xff\xff\xff\xff"),                                PS_ORIGIN_PROTOCOL},
+        {PS_STR("SSH-2.0-OpenSSH_9.2\r\n"),                                             PS_ORIGIN_PROTOCOL},
+    };
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++)
+        expect_open_by(rig, (struct relay_conf){.says = cases[i].says},
+                       cases[i].want);
+}
+
+static void
+logins_that_are_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct ps_login login = rig_login();
+    login.database = PS_STR("no such database");
+    struct ps_conn *conn = rig_open_as(rig, login);
+    assert_int_equal(rig->rc, PS_LOGIN_FAILED);
+    ps_conn_close(&conn);
+    /* At most two connections at a time for this one. */
+    struct ps_conn *conns[3];
+    login = rig_login();
+    login.user = PS_STR("nosuper");
+    for (size_t i = 0; i < 3; i++) {
+        conns[i] = rig_open_as(rig, login);
+        assert_int_equal(rig->rc, i < 2 ? PS_OK : PS_ORIGIN_TOO_MANY);
+    }
+    for (size_t i = 0; i < 3; i++)
+        ps_conn_close(&conns[i]);
+    /* pg_hba.conf lets this one in without TLS only. */
+    login.user = PS_STR("plain");
+    conn = rig_open_as(rig, login);
+    assert_int_equal(rig->rc, PS_OK);
+    ps_conn_close(&conn);
+    rig->conf->tls_mode = PS_TLS_REQUIRE;
+    conn = rig_open_as(rig, login);
+    assert_int_equal(rig->rc, PS_LOGIN_FAILED);
+    ps_conn_close(&conn);
+}
+
+static void
+expect_tls(struct rig *rig, bool tls)
+{
+    struct ps_conn *conn = opened(rig);
+    expect_json(rig, conn,
+                "select ssl from pg_stat_ssl where pid = pg_backend_pid()",
+                tls ? "[{\"ssl\":true}]" : "[{\"ssl\":false}]");
+    ps_conn_close(&conn);
+}
+
+static void
+tls_as_the_definition_says(void **state)
+{
+    struct rig *rig = *state;
+    struct ps_cache_conf *conf = rig->conf;
+    char *pem = NULL;
+    size_t len = 0;
+    assert_int_equal(
+        ps_file_read(getenv("PS_PG_CA"), 1 << 16, &pem, &len, NULL), PS_OK);
+    conf->tls_mode = PS_TLS_DISABLE;
+    expect_tls(rig, false);
+    conf->tls_mode = PS_TLS_PREFER;
+    expect_tls(rig, true);
+    conf->tls_mode = PS_TLS_REQUIRE;
+    expect_tls(rig, true);
+    expect_open_by(rig, (struct relay_conf){.says = PS_STR("N")},
+                   PS_ORIGIN_TLS);
+    conf->tls_mode = PS_TLS_VERIFY_FULL; /* by the system's bundle */
+    expect_open(rig, PS_ORIGIN_CERT);
+    conf->tls_ca_pem = pem;
+    expect_tls(rig, true);
+    free(conf->host);
+    conf->host = strdup("127.0.0.1"); /* not what the certificate says */
+    expect_open(rig, PS_ORIGIN_CERT);
+    conf->tls_mode = PS_TLS_VERIFY_CA;
+    expect_tls(rig, true);
+}
+
+/* ------------------------------------------------------------ parameters */
+
+static void
+expect_params(struct rig *rig, struct ps_conn *conn, const char *sql,
+              const struct ps_param *params, size_t n, const char *want)
+{
+    const struct ps_statement statement = {.sql = ps_str_of(sql),
+                                           .params = params,
+                                           .n_params = n,
+                                           .timeout_ms = 10000};
+    struct ps_rows_json *rows = ps_rows_json_new(1 << 20);
+    char *body = NULL;
+    size_t len = 0;
+    rig_run(rig, conn, &statement, ps_rows_json_sink(rows));
+    if (rig->rc != PS_OK)
+        fail_msg("%s: %s", sql, rig->err.message);
+    assert_int_equal(ps_rows_json_take(rows, &body, &len), PS_OK);
+    assert_int_equal(len, strlen(want));
+    assert_memory_equal(body, want, len);
+    free(body);
+    ps_rows_json_free(&rows);
+}
+
+static void
+parameters_of_every_kind(void **state)
+{
+    struct rig *rig = *state;
+    struct ps_conn *conn = opened(rig);
+    const struct ps_param scalars[] = {
+        {.kind = PS_PARAM_NULL                },
+        { .kind = PS_PARAM_BOOL,               .text = PS_STR("true")},
+        { .kind = PS_PARAM_NUMBER,             .text = PS_STR("-1.5e3")},
+        { .kind = PS_PARAM_TEXT, .text = PS_STR("'🎉\" \\ ; -- $1")},
+        { .kind = PS_PARAM_TEXT,                   .text = PS_STR("")},
+    };
+    expect_params(rig, conn,
+                  "select $1::text a, $2::bool b, $3::float8 c, $4 d, $5 e",
+                  scalars, 5,
+                  "[{\"a\":null,\"b\":true,\"c\":-1500,"
+                  "\"d\":\"'🎉\\\" \\\\ ; -- $1\",\"e\":\"\"}]");
+    const struct ps_param items[] = {
+        {.kind = PS_PARAM_TEXT,   .text = PS_STR("a,\"b\\")},
+        {.kind = PS_PARAM_NULL  },
+        {.kind = PS_PARAM_TEXT, .text = PS_STR("NULL")                         },
+        {.kind = PS_PARAM_TEXT,   .text = PS_STR("{}")},
+    };
+    const struct ps_param numbers[] = {
+        {.kind = PS_PARAM_NUMBER, .text = PS_STR("1")},
+        {.kind = PS_PARAM_NUMBER, .text = PS_STR("2")},
+    };
+    const struct ps_param rows[] = {
+        {.kind = PS_PARAM_ARRAY, .items = numbers, .n_items = 2},
+        {.kind = PS_PARAM_ARRAY, .items = numbers, .n_items = 2},
+    };
+    const struct ps_param arrays[] = {
+        {.kind = PS_PARAM_ARRAY, .items = items, .n_items = 4},
+        {.kind = PS_PARAM_ARRAY,          .items = rows, .n_items = 2},
+        {.kind = PS_PARAM_ARRAY},
+    };
+    expect_params(rig, conn, "select $1::text[] a, $2::int[] b, $3::int[] c",
+                  arrays, 3,
+                  "[{\"a\":[\"a,\\\"b\\\\\",null,\"NULL\",\"{}\"],"
+                  "\"b\":[[1,2],[1,2]],\"c\":[]}]");
+    ps_conn_close(&conn);
+}
+
+static void
+parameters_that_cannot_be_sent(void **state)
+{
+    struct rig *rig = *state;
+    struct ps_conn *conn = opened(rig);
+    struct ps_param deep[40];
+    for (size_t i = 0; i < 40; i++)
+        deep[i] = (struct ps_param){.kind = PS_PARAM_ARRAY,
+                                    .items = &deep[i + 1],
+                                    .n_items = i < 39 ? 1 : 0};
+    const struct ps_statement statement = {.sql = PS_STR("select $1"),
+                                           .params = deep,
+                                           .n_params = 1,
+                                           .timeout_ms = 1000,
+                                           .may_write = true};
+    rig_run(rig, conn, &statement, NULL);
+    assert_int_equal(rig->rc, PS_BAD_BINDINGS);
+    assert_true(rig->outcome.not_sent);
+    assert_int_equal(rig->outcome.state, PS_CONN_IDLE);
+    expect_json(rig, conn, "select 1 as one", "[{\"one\":1}]");
+    ps_conn_close(&conn);
+}
+
+/* --------------------------------------------------------------- results */
+
+static void
+several_statements_give_the_last_result(void **state)
+{
+    struct rig *rig = *state;
+    struct ps_conn *conn = opened(rig);
+    expect_json(rig, conn, "select 1 as a; select 2 as b", "[{\"b\":2}]");
+    expect_json(rig, conn, "", "[]");
+    expect_json(rig, conn, "begin; select 3 as c; commit", "[{\"c\":3}]");
+    assert_int_equal(rig->outcome.state, PS_CONN_IDLE);
+    run(rig, conn, "copy (select 1) to stdout");
+    assert_int_equal(rig->rc, PS_UNSUPPORTED);
+    assert_int_equal(rig->outcome.state, PS_CONN_BROKEN);
+    ps_conn_close(&conn);
+}
+
+/* More than a driver holds as a whole: given up while it comes in, long before
+ * all of it is here. */
+static void
+a_row_larger_than_the_limit(void **state)
+{
+    struct rig *rig = *state;
+    struct ps_conn *conn = opened(rig);
+    run_for(rig, conn, "select repeat('x', 200 * 1024 * 1024)", 60000);
+    assert_int_equal(rig->rc, PS_RESULT_TOO_BIG);
+    assert_int_equal(rig->outcome.state, PS_CONN_BROKEN);
+    ps_conn_close(&conn);
+}
+
+/* ---------------------------------------------------------------- resets */
+
+static void
+a_reset_undoes_every_change(void **state)
+{
+    static const struct {
+        const char *change, *probe;
+    } cases[] = {
+        {"set timezone = 'Asia/Tokyo'",                          "show timezone"                               },
+        {"set datestyle = 'German'",                             "show datestyle"                              },
+        {"set intervalstyle = 'iso_8601'",                       "show intervalstyle"                          },
+        {"set bytea_output = 'escape'",                          "show bytea_output"                           },
+        {"set extra_float_digits = -3",                          "show extra_float_digits"                     },
+        {"set search_path = pg_catalog",                         "show search_path"                            },
+        {"set client_encoding = 'latin1'",                       "show client_encoding"                        },
+        {"set standard_conforming_strings = off",
+         "show standard_conforming_strings"                                                                    },
+        {"set statement_timeout = '7s'",                         "show statement_timeout"                      },
+        {"set role plain",                                       "select current_user"                         },
+        {"set session authorization plain",                      "select session_user"                         },
+        {"set session characteristics as transaction read only",
+         "show default_transaction_read_only"                                                                  },
+        {"select set_config('my.word', 'x', false)",
+         "select coalesce(current_setting('my.word', true), '') = '' as v"                                     },
+        {"create temp table left_over (a int)",
+         "select to_regclass('pg_temp.left_over') is null as v"                                                },
+        {"prepare left_over as select 1",
+         "select count(*) from pg_prepared_statements"                                                         },
+        {"select pg_advisory_lock(7)",
+         "select count(*) from pg_locks where locktype = 'advisory'"                                           },
+        {"listen news",                                          "select count(*) from pg_listening_channels()"},
+        {"declare c cursor with hold for select 1",
+         "select count(*) from pg_cursors"                                                                     },
+        {"begin",                                                "select now() = statement_timestamp() as v"   },
+        {"begin; set local timezone = 'Asia/Tokyo'",             "show timezone"                               },
+    };
+    struct rig *rig = *state;
+    struct ps_conn *conn = opened(rig);
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+        char *before = rig_json(rig, conn, cases[i].probe);
+        assert_non_null(before);
+        run(rig, conn, cases[i].change);
+        if (rig->rc != PS_OK)
+            fail_msg("%s: %s", cases[i].change, rig->err.message);
+        run(rig, conn, "select pg_sleep(0)"); /* now() of a begin stays */
+        char *changed = rig_json(rig, conn, cases[i].probe);
+        if (!changed || strcmp(before, changed) == 0)
+            fail_msg("%s changes nothing", cases[i].change);
+        free(changed);
+        assert_int_equal(rig_reset(rig, conn), PS_OK);
+        char *after = rig_json(rig, conn, cases[i].probe);
+        if (!after || strcmp(before, after) != 0)
+            fail_msg("%s is left: %s", cases[i].change, after);
+        assert_int_equal(rig->outcome.state, PS_CONN_IDLE);
+        free(before);
+        free(after);
+    }
+    /* And a transaction that failed. */
+    run(rig, conn, "begin");
+    run(rig, conn, "select 1/0");
+    assert_int_equal(rig->outcome.state, PS_CONN_TRANSACTION);
+    assert_int_equal(rig_reset(rig, conn), PS_OK);
+    expect_json(rig, conn, "select 1 as one", "[{\"one\":1}]");
+    ps_conn_close(&conn);
+}
+
+/* ------------------------------------------------------------ broken lines */
+
+/* Login and one statement over a line that is cut after n bytes from the
+ * server. How many there are when it is not cut. */
+static size_t
+cut_after(struct rig *rig, size_t n, bool may_write)
+{
+    const struct relay_conf relay_conf = {.server_port = server_port,
+                                          .cut_after = n};
+    struct relay *relay = relay_new(rig->loop, &relay_conf);
+    const struct ps_statement statement = {.sql = PS_STR("select 'answer'"),
+                                           .timeout_ms = 10000,
+                                           .may_write = may_write};
+    rig->conf->port = relay_port(relay);
+    struct ps_conn *conn = rig_open(rig);
+    size_t bytes = relay_bytes(relay);
+    if (rig->rc != PS_OK) {
+        if (rig->rc != PS_ORIGIN_LOST && rig->rc != PS_ORIGIN_TLS)
+            fail_msg("open, cut after %zu: %s", n, ps_err_info(rig->rc)->code);
+    } else if (n > bytes) {
+        rig_run(rig, conn, &statement, NULL);
+        bytes = relay_bytes(relay);
+        enum ps_rc want = may_write ? PS_OUTCOME_UNKNOWN : PS_ORIGIN_LOST;
+        if (rig->rc != PS_OK && rig->rc != want)
+            fail_msg("cut after %zu: %s", n, ps_err_info(rig->rc)->code);
+        if (rig->rc != PS_OK)
+            assert_int_equal(rig->outcome.state, PS_CONN_BROKEN);
+        if (n < SIZE_MAX && rig->rc == PS_OK)
+            assert_int_equal(bytes, n);
+    }
+    ps_conn_close(&conn);
+    relay_free(&relay);
+    return bytes;
+}
+
+static void
+a_line_that_is_cut_at_any_byte(void **state)
+{
+    struct rig *rig = *state;
+    rig->conf->tls_mode = PS_TLS_DISABLE;
+    size_t all = cut_after(rig, SIZE_MAX, false);
+    assert_int_equal(rig->rc, PS_OK);
+    size_t descriptors = count_descriptors();
+    size_t unknown = 0;
+    for (size_t n = 0; n < all; n += 5) {
+        cut_after(rig, n, n / 5 % 2);
+        unknown += rig->rc == PS_OUTCOME_UNKNOWN;
+    }
+    assert_true(unknown > 5);
+    assert_int_equal(count_descriptors(), descriptors);
+}
+
+static void
+a_line_that_is_cut_inside_tls(void **state)
+{
+    struct rig *rig = *state;
+    rig->conf->tls_mode = PS_TLS_REQUIRE;
+    size_t all = cut_after(rig, SIZE_MAX, false);
+    assert_int_equal(rig->rc, PS_OK);
+    size_t descriptors = count_descriptors();
+    for (size_t n = 1; n < all; n += 61)
+        cut_after(rig, n, n % 2);
+    assert_int_equal(count_descriptors(), descriptors);
+}
+
+/* The line goes silent: the time-out ends it, and the cancel, which gets no
+ * answer either, a second later. */
+static void
+go_silent(struct rig *rig, bool may_write, enum ps_rc want)
+{
+    const struct relay_conf relay_conf = {.server_port = server_port,
+                                          .cut_after = SIZE_MAX};
+    struct relay *relay = relay_new(rig->loop, &relay_conf);
+    const struct ps_statement statement = {
+        .sql = PS_STR("select 1"), .timeout_ms = 50, .may_write = may_write};
+    rig->conf->port = relay_port(relay);
+    struct ps_conn *conn = opened(rig);
+    relay_stall(relay);
+    rig_run(rig, conn, &statement, NULL);
+    assert_int_equal(rig->rc, want);
+    assert_int_equal(rig->outcome.state, PS_CONN_BROKEN);
+    ps_conn_close(&conn);
+    relay_free(&relay);
+}
+
+static void
+a_line_that_goes_silent(void **state)
+{
+    go_silent(*state, false, PS_QUERY_TIMEOUT);
+    go_silent(*state, true, PS_OUTCOME_UNKNOWN);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_stage_has_its_code),
+        TEST(what_a_server_says_instead_of_a_login),
+        TEST(logins_that_are_refused),
+        TEST(tls_as_the_definition_says),
+        TEST(parameters_of_every_kind),
+        TEST(parameters_that_cannot_be_sent),
+        TEST(several_statements_give_the_last_result),
+        TEST(a_row_larger_than_the_limit),
+        TEST(a_reset_undoes_every_change),
+        TEST(a_line_that_is_cut_at_any_byte),
+        TEST(a_line_that_is_cut_inside_tls),
+        TEST(a_line_that_goes_silent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,29 @@
+/*
+ * Between a driver and its server, on the rig's own loop: passes bytes on, and
+ * misbehaves as told. Each connection to it gets one to the server.
+ */
+#ifndef PS_TESTS_CONTRACT_RELAY_H
+#define PS_TESTS_CONTRACT_RELAY_H
+
+#include "common/io/loop.h"
+
+struct relay_conf {
+    uint16_t server_port; /* 0: no server, `says` only */
+    /* After so many bytes from the server: the connection is cut, or (stall)
+     * goes silent. SIZE_MAX: never. */
+    size_t cut_after;
+    bool stall;
+    struct ps_str says; /* instead of the server, once it was spoken to */
+    bool silent;        /* accepts, and that is all */
+};
+
+struct relay;
+struct relay *relay_new(struct ps_loop *loop, const struct relay_conf *conf);
+void relay_free(struct relay **relay);
+uint16_t relay_port(const struct relay *relay);
+/* From the server, all connections together. */
+size_t relay_bytes(const struct relay *relay);
+/* From now on nothing more is passed on from the server. */
+void relay_stall(struct relay *relay);
+
+#endif
