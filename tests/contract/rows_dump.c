@@ -1,8 +1,8 @@
 /*
  * Statements from standard input, each ended by a NUL byte, through the agent's
  * own driver and encoder: one line of JSON per statement on standard output,
- * or "! code: message". types_oracle.mjs compares the lines with what knex and
- * pg make of the same statements.
+ * or "! code: message". tests/e2e/types_driver.test.mjs compares the lines with
+ * what knex and pg make of the same statements.
  */
 #include "common/check.h"
 #include "tests/contract/rig.h"

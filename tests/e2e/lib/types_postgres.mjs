@@ -106,7 +106,6 @@ export const shapes = [
   'select 1 as "1", 2 as "0", 3 as b',
   'select null as n, true as t',
   "select 'x' as \"weird \"\" name\", 1 as \"ünï\"",
-  "select 1 as \"__proto__\"",
   'select 1 as constructor, 2 as "toString"',
   'select 1 where false',
   'select i, i * 1.5 as f, chr(65 + i) as c from generate_series(0, 20) i order by i',

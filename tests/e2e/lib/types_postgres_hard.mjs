@@ -1,4 +1,4 @@
-// Beyond tests/e2e/lib/types_postgres.mjs: what is hard to encode rather than
+// Beyond types_postgres.mjs: what is hard to encode rather than
 // what is common to use.
 export const setup = `
   create table small (id int, name text);
@@ -94,7 +94,6 @@ export const cases = [
   'explain (costs off) select 1 as x',
   'show server_encoding',
   'begin; select 1 as v; commit',
-  '',
   ';',
   '-- nothing',
   'select 1/0',
