@@ -28,8 +28,9 @@
 
 enum {
     ROWS_PER_TURN = 512,
-    /* Reads without a whole row after which its size is looked at. */
-    HUNGRY_READS = 32,
+    /* Reads without a whole row after which its size is looked at: one is
+     * usual, and a read may bring megabytes. */
+    HUNGRY_READS = 2,
     FAT_ROW_BYTES = 4 << 20
 };
 
@@ -247,6 +248,10 @@ give_row(struct pg_conn *self, const PGresult *result)
     }
     if (bytes > FAT_ROW_BYTES)
         self->fat = true;
+    if (bytes > PS_ROW_MAX_BYTES) { /* came in too fast for row_fits() */
+        refuse(self, PS_RESULT_TOO_BIG);
+        return;
+    }
     refuse(self, e->sink->row(e->sink, self->cells, (size_t)n));
 }
 
