@@ -1,13 +1,15 @@
 /*
  * Load generator: keeps CONNECTIONS keep-alive connections busy with one POST
  * each, for a time, on one thread, and tells how many replies came and how
- * long they took. Every reply must be HTTP status 200 with the same
- * Content-Length as the first; anything else ends the run with an error.
+ * long they took. Every reply must be HTTP status 200 with the same body as
+ * the first, and its head must contain HEAD-TEXT where that is given (say, that
+ * it is a hit); anything else ends the run with an error.
  *
- *   load HOST-PORT PATH BODY-FILE CONNECTIONS MILLISECONDS
+ *   load HOST-PORT PATH BODY-FILE CONNECTIONS MILLISECONDS [HEAD-TEXT]
  *
- * Prints one line of JSON: requests, seconds, rps, p50_us, p99_us, max_us,
- * reply_bytes (head and body of the last reply). Nothing allocates while it
+ * Prints one line of JSON: requests, all_requests (with those of the warm-up),
+ * seconds, rps, p50_us, p99_us, max_us, reply_bytes (head and body of the last
+ * reply). Nothing allocates while it
  * measures; a reply is looked at just enough to be checked.
  */
 #include <arpa/inet.h>
@@ -45,10 +47,12 @@ struct connection {
 static struct connection connections[MAX_CONNECTIONS];
 static char request[MAX_REQUEST];
 static size_t request_len;
-static long content_length = -1; /* of the first reply */
+static char *first_body; /* of the first reply */
+static long content_length = -1;
+static const char *head_text;
 static size_t reply_bytes;
 static uint32_t slots[SLOTS];
-static uint64_t requests, max_ns;
+static uint64_t requests, all_requests, max_ns;
 
 static void
 die(const char *what)
@@ -127,12 +131,28 @@ read_head(struct connection *c, const char *end)
     const char *at = memmem(c->reply, head_len, name, sizeof(name) - 1);
     if (memcmp(c->reply, status, sizeof(status) - 1) != 0 || !at)
         bad_reply(c);
+    if (head_text && !memmem(c->reply, head_len, head_text, strlen(head_text)))
+        bad_reply(c);
     long length = strtol(at + sizeof(name) - 1, NULL, 10);
     if (content_length < 0)
         content_length = length;
     if (length != content_length)
         bad_reply(c);
     c->expected = head_len + (size_t)length;
+}
+
+static void
+check_body(const struct connection *c)
+{
+    const char *body = c->reply + c->expected - content_length;
+    if (!first_body) {
+        first_body = malloc((size_t)content_length + 1);
+        if (!first_body)
+            die("malloc");
+        memcpy(first_body, body, (size_t)content_length);
+    }
+    if (memcmp(first_body, body, (size_t)content_length) != 0)
+        bad_reply(c);
 }
 
 static void
@@ -144,6 +164,7 @@ record(struct connection *c)
     if (ns > max_ns)
         max_ns = ns;
     requests++;
+    all_requests++;
     reply_bytes = c->expected;
 }
 
@@ -164,6 +185,7 @@ receive(struct connection *c)
         return;
     if (c->got > c->expected)
         bad_reply(c);
+    check_body(c);
     record(c);
     send_request(c);
 }
@@ -219,12 +241,13 @@ int
 main(int argc, char **argv)
 {
     struct sockaddr_in address;
-    if (argc != 6) {
+    if (argc != 6 && argc != 7) {
         fputs("usage: load HOST:PORT PATH BODY-FILE CONNECTIONS "
-              "MILLISECONDS\n",
+              "MILLISECONDS [HEAD-TEXT]\n",
               stderr);
         return 2;
     }
+    head_text = argv[6]; /* or NULL */
     parse_address(argv[1], &address);
     make_request(argv[2], argv[3]);
     unsigned long count = strtoul(argv[4], NULL, 10);
@@ -244,11 +267,12 @@ main(int argc, char **argv)
     uint64_t begin_ns = now_ns();
     run_until(epoll, begin_ns + duration_ns);
     double seconds = (double)(now_ns() - begin_ns) / 1e9;
-    printf("{\"requests\":%llu,\"seconds\":%.3f,\"rps\":%.0f,"
+    printf("{\"requests\":%llu,\"all_requests\":%llu,\"seconds\":%.3f,\"rps\":%"
+           ".0f,"
            "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
            "\"reply_bytes\":%zu}\n",
-           (unsigned long long)requests, seconds, (double)requests / seconds,
-           percentile_us(0.5), percentile_us(0.99), (double)max_ns / 1000,
-           reply_bytes);
+           (unsigned long long)requests, (unsigned long long)all_requests,
+           seconds, (double)requests / seconds, percentile_us(0.5),
+           percentile_us(0.99), (double)max_ns / 1000, reply_bytes);
     return 0;
 }

@@ -3,7 +3,6 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import pg from 'pg';
 import { Process, run, tempDir, waitUntil } from './process.mjs';
 
 function binDir() {
@@ -81,7 +80,9 @@ export class Postgres {
   pause() { this.process.signal('SIGSTOP'); }
   resume() { this.process.signal('SIGCONT'); }
 
+  // (Not needed by those who use psql: the benches run without npm packages.)
   async client(options = {}) {
+    const { default: pg } = await import('pg');
     const client = new pg.Client({
       host: this.host, port: this.port, database: 'postgres', ...this.superuser, ...options,
     });
