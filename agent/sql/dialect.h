@@ -70,6 +70,9 @@ struct ps_sql_dialect {
     /* May be NULL: an expression that begins with what is neither word nor
      * literal (@v): parse it and return true. */
     bool (*other_expr)(struct ps_sql_parser *p, struct ps_sql_expr *out);
+    /* May be NULL: how tightly the word at the position binds as an operator
+     * of the dialect's own, which word_operator takes; 0: it is none. */
+    int (*word_level)(const struct ps_sql_parser *p);
     /* May be NULL: this word is an operator like LIKE (RLIKE, REGEXP). */
     bool (*range_word)(uint16_t word);
     /* How tightly a binary operator binds (enum ps_sql_level), 0: none. */

@@ -34,11 +34,8 @@ written_column(struct ps_sql_parser *p, struct ps_str *name)
     for (;;) {
         if (ps_sql_accept_punct(p, '.')) {
             ps_sql_label_of(p, ps_sql_take(p));
-        } else if (ps_sql_accept_punct(p, '[')) {
-            ps_sql_skip_expr(p);
-            if (ps_sql_accept_punct(p, ':'))
-                ps_sql_skip_expr(p);
-            ps_sql_expect_punct(p, ']');
+        } else if (ps_sql_at_punct(p, '[')) {
+            ps_sql_subscript(p);
         } else {
             return whole;
         }

@@ -410,9 +410,8 @@ primary(struct ps_sql_parser *p, struct ps_sql_expr *out)
     }
 }
 
-/* [i], [a:b] */
-static void
-subscript(struct ps_sql_parser *p)
+void
+ps_sql_subscript(struct ps_sql_parser *p)
 {
     ps_sql_expect_punct(p, '[');
     if (!ps_sql_at_punct(p, ':') && !ps_sql_at_punct(p, ']'))
@@ -433,7 +432,7 @@ postfix(struct ps_sql_parser *p, struct ps_sql_expr *out)
             p->pos++;
             p->dialect->cast(p, out, at);
         } else if (ps_sql_at_punct(p, '[')) {
-            subscript(p);
+            ps_sql_subscript(p);
             other(out);
         } else if (ps_sql_at_punct(p, '.')) {
             /* (row).field: may be a function of the row (see README) */
@@ -625,8 +624,12 @@ word_level(const struct ps_sql_parser *p)
     case PS_W_IN:
     case PS_W_LIKE:
     case PS_W_ILIKE:
-    case PS_W_SIMILAR:
         return PS_LEVEL_RANGE;
+    case PS_W_SIMILAR: /* TO; SUBSTRING(x SIMILAR y ESCAPE z) is another */
+        return ps_sql_peek_at(p, ps_sql_at(p, PS_W_NOT) ? 2 : 1)->word ==
+                       PS_W_TO
+                   ? PS_LEVEL_RANGE
+                   : 0;
     default:
         if (word && p->dialect->range_word && p->dialect->range_word(word))
             return PS_LEVEL_RANGE;
@@ -646,7 +649,7 @@ word_level(const struct ps_sql_parser *p)
     case PS_W_COLLATE:
         return PS_LEVEL_COLLATE;
     default:
-        return 0;
+        return p->dialect->word_level ? p->dialect->word_level(p) : 0;
     }
 }
 

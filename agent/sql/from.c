@@ -108,26 +108,63 @@ ps_sql_target(struct ps_sql_parser *p, unsigned use,
     return source;
 }
 
+/* (a, b) or (a integer, b text COLLATE "C"): what a function's rows are called
+ * and read as. */
+void
+ps_sql_column_types(struct ps_sql_parser *p)
+{
+    ps_sql_expect_punct(p, '(');
+    do {
+        struct ps_sql_expr e = {.kind = PS_EXPR_OTHER};
+        struct ps_sql_name collation;
+        ps_sql_name_of(p, ps_sql_take(p));
+        if (!ps_sql_at_punct(p, ',') && !ps_sql_at_punct(p, ')'))
+            p->dialect->cast(p, &e, ps_sql_peek(p));
+        if (ps_sql_accept(p, PS_W_COLLATE))
+            ps_sql_qualified(p, &collation);
+    } while (ps_sql_accept_punct(p, ','));
+    ps_sql_expect_punct(p, ')');
+}
+
+void
+ps_sql_function_item(struct ps_sql_parser *p, struct ps_sql_name *name)
+{
+    const struct ps_sql_token *at = ps_sql_peek(p);
+    struct ps_sql_expr first;
+
+    if (!ps_sql_qualified(p, name))
+        return;
+    size_t n = ps_sql_arguments(p, &first);
+    struct ps_sql_function_info info = ps_sql_call(p, name, n, at);
+    if (info.kind != PS_FN_UNKNOWN && !info.set_returning)
+        ps_sql_deny(p, PS_SQL_REASON_TABLE_FUNCTION, at);
+}
+
+void
+ps_sql_function_alias(struct ps_sql_parser *p, struct ps_str name)
+{
+    if (ps_sql_at(p, PS_W_WITH) &&
+        ps_sql_peek_at(p, 1)->word == PS_W_ORDINALITY)
+        p->pos += 2;
+    bool named = true;
+    if (ps_sql_at(p, PS_W_AS) && ps_sql_punct_is(ps_sql_peek_at(p, 1), '('))
+        p->pos++;
+    else
+        named = alias_name(p, &name);
+    if (named && ps_sql_at_punct(p, '('))
+        ps_sql_column_types(p);
+    tail(p, ps_sql_scope_add(p, name, PS_SQL_NO_RELATION));
+}
+
 /* f(...) [WITH ORDINALITY] [alias] */
 static void
 table_function(struct ps_sql_parser *p)
 {
-    const struct ps_sql_token *at = ps_sql_peek(p);
     struct ps_sql_name name;
-    struct ps_sql_expr first;
 
-    if (!ps_sql_qualified(p, &name))
-        return;
-    size_t n = ps_sql_arguments(p, &first);
-    struct ps_sql_function_info info = ps_sql_call(p, &name, n, at);
-    if (info.kind != PS_FN_UNKNOWN && !info.set_returning)
-        ps_sql_deny(p, PS_SQL_REASON_TABLE_FUNCTION, at);
-    if (ps_sql_accept(p, PS_W_WITH))
-        ps_sql_expect(p, PS_W_ORDINALITY);
-    struct ps_str as = name.part[name.n - 1];
-    bool renamed;
-    alias(p, &as, &renamed);
-    tail(p, ps_sql_scope_add(p, as, PS_SQL_NO_RELATION));
+    ps_sql_function_item(p, &name);
+    if (!p->failed)
+        ps_sql_function_alias(p, name.part[name.n - 1]);
 }
 
 static void

@@ -279,6 +279,8 @@ struct ps_sql_fact *ps_sql_condition(struct ps_sql_parser *p);
  * *out tells of single-argument calls what the argument was. */
 size_t ps_sql_arguments(struct ps_sql_parser *p, struct ps_sql_expr *first);
 void ps_sql_call_tail(struct ps_sql_parser *p);
+/* [i], [a:b], [:] */
+void ps_sql_subscript(struct ps_sql_parser *p);
 /* The expression is read in a way that depends on the clock if it is text
  * (or a time with zone). */
 void ps_sql_not_text(struct ps_sql_parser *p, const struct ps_sql_expr *expr,
@@ -304,6 +306,11 @@ void ps_sql_window(struct ps_sql_parser *p);
 struct ps_sql_cte *ps_sql_with(struct ps_sql_parser *p);
 void ps_sql_ctes_end(struct ps_sql_parser *p, struct ps_sql_cte *before);
 void ps_sql_from_list(struct ps_sql_parser *p);
+/* f(...) as it stands in FROM; behind it [WITH ORDINALITY] and an alias, whose
+ * list may tell types, (a integer, b text). */
+void ps_sql_function_item(struct ps_sql_parser *p, struct ps_sql_name *name);
+void ps_sql_function_alias(struct ps_sql_parser *p, struct ps_str name);
+void ps_sql_column_types(struct ps_sql_parser *p);
 /* A table that is read or written: name, alias, and its place in the scope.
  * NULL for what is not a base relation. */
 enum ps_sql_alias_rule {

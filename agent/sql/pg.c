@@ -26,6 +26,7 @@ const struct ps_sql_dialect ps_sql_dialect_postgres = {
     .known_operator = ps_sql_pg_operator,
     .find_function = ps_sql_pg_function,
     .binary_level = ps_sql_pg_binary_level,
+    .word_level = ps_sql_pg_word_level,
     .statement = ps_sql_pg_statement,
     .word_expr = ps_sql_pg_word_expr,
     .cast = ps_sql_pg_cast,

@@ -31,8 +31,11 @@ void ps_sql_pg_cast(struct ps_sql_parser *p, struct ps_sql_expr *expr,
                     const struct ps_sql_token *at);
 int ps_sql_pg_binary_level(const struct ps_sql_parser *p,
                            const struct ps_sql_token *t);
+int ps_sql_pg_word_level(const struct ps_sql_parser *p);
 void ps_sql_pg_word_operator(struct ps_sql_parser *p, struct ps_sql_expr *left,
                              int level);
+/* CURRENT_DATE, USER and their kin. */
+bool ps_sql_pg_session_word(struct ps_sql_parser *p);
 bool ps_sql_pg_is_test(struct ps_sql_parser *p);
 void ps_sql_pg_call_result(struct ps_sql_parser *p,
                            const struct ps_sql_name *name, size_t n_args,
@@ -40,9 +43,13 @@ void ps_sql_pg_call_result(struct ps_sql_parser *p,
                            struct ps_sql_expr *out,
                            const struct ps_sql_token *at);
 
+/* pg_form.c: behind the word `at`, at its parenthesis; false: it has no form
+ * of its own. */
+bool ps_sql_pg_form(struct ps_sql_parser *p, const struct ps_sql_token *at);
+bool ps_sql_pg_from_item(struct ps_sql_parser *p);
+
 /* pg_statement.c */
 void ps_sql_pg_statement(struct ps_sql_parser *p);
 void ps_sql_pg_select_into(struct ps_sql_parser *p);
-bool ps_sql_pg_from_item(struct ps_sql_parser *p);
 
 #endif

@@ -211,32 +211,49 @@ ps_sql_pg_cast(struct ps_sql_parser *p, struct ps_sql_expr *expr,
     apply_cast(p, expr, &type, at);
 }
 
+/* A type's name and then a string: type 'x', numeric(3,1) 'x', a.b 'x',
+ * double precision 'x', time with time zone 'x'. */
+static bool
+at_typed_literal(const struct ps_sql_parser *p)
+{
+    const struct ps_sql_token *first = ps_sql_peek(p);
+    size_t at = 1;
+
+    if (first->word == PS_W_NATIONAL)
+        at++;
+    while (ps_sql_punct_is(ps_sql_peek_at(p, at), '.'))
+        at += 2;
+    if (ps_sql_peek_at(p, at)->word == PS_W_PRECISION ||
+        ps_sql_peek_at(p, at)->word == PS_W_VARYING)
+        at++;
+    if (ps_sql_punct_is(ps_sql_peek_at(p, at), '(')) {
+        uint32_t close = ps_sql_peek_at(p, at)->info;
+        if (close == PS_TOK_NO_MATCH || close < p->pos)
+            return false;
+        at = close + 1 - p->pos;
+    }
+    if (first->word == PS_W_TIME || first->word == PS_W_TIMESTAMP)
+        if (ps_sql_peek_at(p, at + 1)->word == PS_W_TIME)
+            at += 3; /* WITH TIME ZONE */
+    return ps_sql_peek_at(p, at)->kind == PS_TOK_STRING;
+}
+
 /* type 'literal' */
 static bool
 typed_literal(struct ps_sql_parser *p, struct ps_sql_expr *out)
 {
     const struct ps_sql_token *at = ps_sql_peek(p);
-    size_t start = p->pos;
-    bool several = at->word == PS_W_TIMESTAMP || at->word == PS_W_TIME ||
-                   at->word == PS_W_INTERVAL;
-
-    if (!several && ps_sql_peek_at(p, 1)->kind != PS_TOK_STRING)
-        return false;
     struct type type;
-    if (several && ps_sql_peek_at(p, 1)->kind != PS_TOK_STRING &&
-        !ps_sql_punct_is(ps_sql_peek_at(p, 1), '(') &&
-        ps_sql_peek_at(p, 2)->word != PS_W_TIME)
+
+    if (!at_typed_literal(p))
         return false;
-    if (ps_sql_is_function_name(p, at) || at->word == PS_W_TIMESTAMP ||
-        at->word == PS_W_TIME ||
-        (ps_sql_word_flags((enum ps_sql_word)at->word) & PG_COL))
-        type_name(p, &type);
-    else
+    if (!ps_sql_is_function_name(p, at) &&
+        !(ps_sql_word_flags((enum ps_sql_word)at->word) & PG_COL))
         return false;
+    type_name(p, &type);
     if (ps_sql_peek(p)->kind != PS_TOK_STRING) {
-        if (!p->failed)
-            p->pos = start;
-        return false;
+        ps_sql_fail(p, ps_sql_peek(p));
+        return true;
     }
     const struct ps_sql_token *literal = ps_sql_take(p);
     *out = (struct ps_sql_expr){.kind = PS_EXPR_VALUE};
@@ -339,8 +356,8 @@ plain_arguments(struct ps_sql_parser *p)
 }
 
 /* CURRENT_TIMESTAMP(3), CURRENT_USER, ... */
-static bool
-session_word(struct ps_sql_parser *p)
+bool
+ps_sql_pg_session_word(struct ps_sql_parser *p)
 {
     const struct ps_sql_token *at = ps_sql_peek(p);
 
@@ -384,6 +401,8 @@ special_form(struct ps_sql_parser *p, uint16_t word)
     case PS_W_LEAST:
     case PS_W_NULLIF:
     case PS_W_GROUPING:
+    case PS_W_MERGE_ACTION:
+    case PS_W_NORMALIZE: /* its form is a word, and reads like a column */
     case PS_W_ROW:
         plain_arguments(p);
         return true;
@@ -407,10 +426,44 @@ special_form(struct ps_sql_parser *p, uint16_t word)
     }
 }
 
+/* OPERATOR([schema.]op), whose word is read: one of another schema may be
+ * anything. */
+static void
+qualified_operator(struct ps_sql_parser *p)
+{
+    struct ps_str schema = PS_STR_NONE;
+
+    ps_sql_expect_punct(p, '(');
+    while (ps_sql_peek(p)->kind != PS_TOK_OP && !p->failed) {
+        schema = ps_sql_label_of(p, ps_sql_take(p));
+        ps_sql_expect_punct(p, '.');
+    }
+    const struct ps_sql_token *op = ps_sql_take(p);
+    struct ps_str text = ps_sql_token_text(p, op);
+    if (!p->failed &&
+        ((schema.ptr && !ps_str_eq(schema, PS_STR("pg_catalog"))) ||
+         !ps_sql_pg_operator(text)))
+        ps_sql_unknown_function(p, schema, text, op);
+    ps_sql_expect_punct(p, ')');
+}
+
+/* The right side of an operator in words. */
+static void
+right_operand(struct ps_sql_parser *p)
+{
+    struct ps_sql_expr right;
+    if (ps_sql_accept(p, PS_W_ANY) || ps_sql_accept(p, PS_W_ALL) ||
+        ps_sql_accept(p, PS_W_SOME))
+        ps_sql_expr_level(p, PS_LEVEL_UNARY, &right);
+    else
+        ps_sql_expr_level(p, PS_LEVEL_OTHER + 1, &right);
+}
+
 bool
 ps_sql_pg_word_expr(struct ps_sql_parser *p, struct ps_sql_expr *out)
 {
-    uint16_t word = ps_sql_peek(p)->word;
+    const struct ps_sql_token *at = ps_sql_peek(p);
+    uint16_t word = at->word;
 
     *out = (struct ps_sql_expr){.kind = PS_EXPR_OTHER};
     if (word == PS_W_ARRAY) {
@@ -421,20 +474,34 @@ ps_sql_pg_word_expr(struct ps_sql_parser *p, struct ps_sql_expr *out)
             array_items(p);
         return true;
     }
-    if (session_word(p)) {
+    if (ps_sql_pg_word_level(p) && word == PS_W_OPERATOR) { /* a prefix */
+        p->pos++;
+        qualified_operator(p);
+        right_operand(p);
+        return true;
+    }
+    if (word == PS_W_COLLATION && ps_sql_peek_at(p, 1)->word == PS_W_FOR) {
+        ps_sql_deny(p, PS_SQL_REASON_SYSTEM_CATALOG, ps_sql_peek(p));
+        p->pos += 2;
+        plain_arguments(p);
+        return true;
+    }
+    if (ps_sql_pg_session_word(p)) {
         out->kind = PS_EXPR_NOT_TEXT;
         return true;
     }
+    if (typed_literal(p, out))
+        return true;
     if (ps_sql_punct_is(ps_sql_peek_at(p, 1), '(')) {
         p->pos++;
-        if (special_form(p, word)) {
+        if (special_form(p, word) || ps_sql_pg_form(p, at)) {
             if (word == PS_W_EXTRACT || word == PS_W_POSITION)
                 out->kind = PS_EXPR_NOT_TEXT;
             return true;
         }
         p->pos--;
     }
-    return typed_literal(p, out);
+    return false;
 }
 
 /* ---- operators ---- */
@@ -443,8 +510,6 @@ int
 ps_sql_pg_binary_level(const struct ps_sql_parser *p,
                        const struct ps_sql_token *t)
 {
-    if (t->kind == PS_TOK_WORD && t->word == PS_W_OPERATOR)
-        return 0; /* OPERATOR(schema.op): not understood */
     if (t->kind != PS_TOK_OP)
         return 0;
     switch (t->ch) {
@@ -470,13 +535,44 @@ ps_sql_pg_binary_level(const struct ps_sql_parser *p,
     return PS_LEVEL_OTHER;
 }
 
+int
+ps_sql_pg_word_level(const struct ps_sql_parser *p)
+{
+    switch (ps_sql_peek(p)->word) {
+    case PS_W_OPERATOR:
+        return ps_sql_punct_is(ps_sql_peek_at(p, 1), '(') ? PS_LEVEL_OTHER : 0;
+    case PS_W_OVERLAPS:
+        return PS_LEVEL_OTHER;
+    case PS_W_UESCAPE: /* part of the literal before it (pg_text.c) */
+        return p->pos > 0 && p->tokens[p->pos - 1].kind == PS_TOK_STRING &&
+                       p->tokens[p->pos - 1].ch == 'u' &&
+                       ps_sql_peek_at(p, 1)->kind == PS_TOK_STRING
+                   ? PS_LEVEL_UNARY
+                   : 0;
+    default:
+        return 0;
+    }
+}
+
 void
 ps_sql_pg_word_operator(struct ps_sql_parser *p, struct ps_sql_expr *left,
                         int level)
 {
-    const struct ps_sql_token *at = ps_sql_take(p); /* AT, COLLATE */
+    const struct ps_sql_token *at = ps_sql_take(p); /* AT, COLLATE, ... */
     struct ps_sql_expr zone;
     struct ps_sql_name collation;
+
+    if (at->word == PS_W_UESCAPE) {
+        p->pos++;
+        return;
+    }
+    if (at->word == PS_W_OPERATOR || at->word == PS_W_OVERLAPS) {
+        if (at->word == PS_W_OPERATOR)
+            qualified_operator(p);
+        right_operand(p);
+        *left = (struct ps_sql_expr){.kind = PS_EXPR_OTHER};
+        return;
+    }
 
     if (level == PS_LEVEL_COLLATE) {
         ps_sql_qualified(p, &collation);
@@ -509,6 +605,9 @@ ps_sql_pg_is_test(struct ps_sql_parser *p)
     if (!ps_sql_accept(p, PS_W_VALUE) && !ps_sql_accept(p, PS_W_ARRAY) &&
         !ps_sql_accept(p, PS_W_OBJECT))
         ps_sql_accept(p, PS_W_SCALAR);
+    if (ps_sql_accept2(p, PS_W_WITH, PS_W_UNIQUE) ||
+        ps_sql_accept2(p, PS_W_WITHOUT, PS_W_UNIQUE))
+        ps_sql_accept(p, PS_W_KEYS);
     return true;
 }
 

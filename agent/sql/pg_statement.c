@@ -185,7 +185,8 @@ copy(struct ps_sql_parser *p)
             ps_sql_fail(p, ps_sql_peek(p));
         ps_sql_expect_punct(p, ')');
         ps_sql_expect(p, PS_W_TO);
-        p->cls = p->writes ? PS_SQL_WRITE : PS_SQL_READ;
+        if (p->writes && p->cls == PS_SQL_READ)
+            p->cls = PS_SQL_WRITE;
         ps_sql_deny(p, PS_SQL_REASON_SELECT_INTO, at);
         skip_rest(p);
         return;
@@ -265,20 +266,6 @@ ps_sql_pg_select_into(struct ps_sql_parser *p)
     anything(p, PS_SQL_DDL);
     if (ps_sql_qualified(p, &name))
         ps_sql_add_relation(p, &name, PS_SQL_REL_DDL | PS_SQL_REL_WRITE, table);
-}
-
-bool
-ps_sql_pg_from_item(struct ps_sql_parser *p)
-{
-    const struct ps_sql_token *at = ps_sql_peek(p);
-    bool call = ps_sql_punct_is(ps_sql_peek_at(p, 1), '(');
-
-    if ((at->word == PS_W_XMLTABLE || at->word == PS_W_JSON_TABLE) && call)
-        ;
-    else if (at->word != PS_W_ROWS || ps_sql_peek_at(p, 1)->word != PS_W_FROM)
-        return false;
-    ps_sql_fail_reason(p, PS_SQL_REASON_TABLE_FUNCTION, at);
-    return true;
 }
 
 /* SHOW: tells of the session and leaves it alone. */

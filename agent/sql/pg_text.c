@@ -1,7 +1,7 @@
 /*
- * What PostgreSQL's literals and quoted names hold. U&'..' and U&".." are
- * decoded where they hold no escape, refused otherwise: their escape
- * character can be changed behind the literal (UESCAPE).
+ * What PostgreSQL's literals and quoted names hold. The escape character of
+ * U&'..' can be changed behind the literal (UESCAPE); U&".." is decoded where
+ * it holds no escape and refused otherwise.
  */
 #include "agent/sql/pg.h"
 
@@ -136,6 +136,49 @@ dollar_body(struct ps_str text, struct ps_str *out)
     return true;
 }
 
+/* The escape character of the U&'..' at t, 0 when it cannot be told. */
+static char
+unicode_escape(const struct ps_sql_parser *p, const struct ps_sql_token *t)
+{
+    if (t[1].word != PS_W_UESCAPE) /* t is not END: there is one behind it */
+        return '\\';
+    struct ps_str text = ps_sql_token_text(p, &t[2]);
+    if (t[2].kind != PS_TOK_STRING || t[2].ch != '\'' || text.len != 3)
+        return 0;
+    return text.ptr[1];
+}
+
+/* Resolves escapes in place: \XXXX, \+XXXXXX, and the character doubled. */
+static bool
+resolve_unicode(char *text, size_t *len, char escape)
+{
+    size_t n = 0;
+    const char *at = text, *end = text + *len;
+    while (at < end) {
+        uint32_t value;
+        if (*at != escape) {
+            text[n++] = *at++;
+            continue;
+        }
+        if (++at < end && *at == escape) {
+            text[n++] = *at++;
+            continue;
+        }
+        size_t wanted = 4;
+        if (at < end && *at == '+') {
+            at++;
+            wanted = 6;
+        }
+        if (digits(at, end, 16, wanted, &value) != wanted || value == 0 ||
+            value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
+            return false;
+        at += wanted;
+        put_utf8(text, &n, value); /* shorter than its escape */
+    }
+    *len = n;
+    return true;
+}
+
 bool
 ps_sql_pg_decode_string(struct ps_sql_parser *p, const struct ps_sql_token *t,
                         struct ps_str *out)
@@ -147,14 +190,18 @@ ps_sql_pg_decode_string(struct ps_sql_parser *p, const struct ps_sql_token *t,
         return dollar_body(text, out);
     bool backslash =
         t->ch == 'e' || (t->ch != 'u' && p->modes & PS_SQL_NONSTANDARD_STRINGS);
-    if (t->ch == 'u' && memchr(text.ptr, '\\', text.len))
+    char escape = t->ch == 'u' ? unicode_escape(p, t) : 0;
+    bool resolve = t->ch == 'u' && memchr(text.ptr, escape, text.len);
+    if (t->ch == 'u' && escape == 0)
         return false;
-    if (!(backslash && memchr(text.ptr, '\\', text.len)) &&
+    if (!resolve && !(backslash && memchr(text.ptr, '\\', text.len)) &&
         plain_body(text, prefix, out))
         return true;
     char *body = ps_sql_new(p, text.len);
-    if (!body || !decode_segments(text.ptr + prefix + 1,
-                                  text.ptr + text.len - 1, backslash, body, &n))
+    if (!body ||
+        !decode_segments(text.ptr + prefix + 1, text.ptr + text.len - 1,
+                         backslash, body, &n) ||
+        (resolve && !resolve_unicode(body, &n, escape)))
         return false;
     *out = (struct ps_str){.ptr = body, .len = n};
     return true;

@@ -217,7 +217,10 @@ frame_bound(struct ps_sql_parser *p)
 {
     if (ps_sql_accept2(p, PS_W_CURRENT, PS_W_ROW))
         return;
-    if (!ps_sql_accept(p, PS_W_UNBOUNDED))
+    const struct ps_sql_token *next = ps_sql_peek_at(p, 1);
+    if (next->word != PS_W_PRECEDING && next->word != PS_W_FOLLOWING)
+        ps_sql_skip_expr(p);
+    else if (!ps_sql_accept(p, PS_W_UNBOUNDED))
         ps_sql_skip_expr(p);
     if (!ps_sql_accept(p, PS_W_PRECEDING))
         ps_sql_expect(p, PS_W_FOLLOWING);
