@@ -33,15 +33,11 @@ find_stage(const json_t *result, const char *name)
     return NULL;
 }
 
-/* TLS that did not take place, and rightly: the detail is the reason then,
- * else it is the protocol ("TLSv1.3, ..."). */
+/* TLS that did not take place, and rightly: the detail is the reason. */
 static bool
 was_skipped(const json_t *stage)
 {
-    const char *detail = ps_json_text(stage, "detail");
-    return strcmp(ps_json_text(stage, "stage"), "tls") == 0 &&
-           strcmp(ps_json_text(stage, "code"), "ok") == 0 && *detail &&
-           strncmp(detail, "TLS", 3) != 0;
+    return strcmp(ps_json_text(stage, "code"), "skipped") == 0;
 }
 
 static void
@@ -52,10 +48,10 @@ add_stage(struct ps_table *table, const json_t *result, const char *name)
     if (stage == NULL) {
         ps_table_add(table, PS_TINT_DIM,
                      ps_json_bool(result, "done") ? "-" : "...");
-    } else if (strcmp(ps_json_text(stage, "code"), "ok") != 0) {
-        ps_table_add(table, PS_TINT_BAD, ps_json_text(stage, "code"));
     } else if (was_skipped(stage)) {
         ps_table_add(table, PS_TINT_WARN, "none");
+    } else if (strcmp(ps_json_text(stage, "code"), "ok") != 0) {
+        ps_table_add(table, PS_TINT_BAD, ps_json_text(stage, "code"));
     } else {
         ps_value_format_ms((uint64_t)ps_json_int(stage, "timeUs"), text);
         ps_table_add(table, PS_TINT_NONE, text);
