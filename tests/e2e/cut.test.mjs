@@ -82,7 +82,7 @@ suite('a cut between agent and control plane', () => {
     // the control plane: its packets there are dropped.
     await warm(far, sql);
     await run('ip', ['netns', 'exec', dbHost.name, 'nft', '-f', '-'], {
-      input: `table inet cut { chain out { type filter hook output priority 0; ip daddr ${cpHost.address} drop; } chain in { type filter hook input priority 0; ip saddr ${cpHost.address} drop; } }\n`,
+      input: `table inet cut { chain out { type filter hook output priority 0; ip daddr ${cpHost.address} drop; }\n chain in { type filter hook input priority 0; ip saddr ${cpHost.address} drop; }\n}\n`,
     });
     try {
       for (let round = 10; round < 14; round += 1) {

@@ -2,8 +2,8 @@
 // what programs read (--json, exit status) and what people see.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import http from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import path from 'node:path';
 import { X509Certificate } from 'node:crypto';
 import { spawn } from 'node:child_process';
@@ -355,7 +355,7 @@ suite('psctl', () => {
 
   test('query: what fails says so, with status 5, and no password', async () => {
     const sql = await json([...ask, 'select nonsense'], { env: secret, code: TEST });
-    assert.equal(sql.error.code, 'origin_sql');
+    assert.equal(sql.error.code, '42703');
     assert.match(sql.error.message, /nonsense/);
     const login = await psctl([...ask, 'select 1'], { env: { PORTSIDE_DB_PASSWORD: 'wrong-pw' }, code: TEST });
     assert.ok(!`${login.stdout}${login.stderr}`.includes('wrong-pw'));
@@ -388,8 +388,9 @@ suite('psctl', () => {
     assert.match(text, /\x1b\[32mreachable\x1b\[0m/);
 
     // A database that never answers keeps the test running.
-    const silent = http.createServer().listen(0, '127.0.0.1');
-    silent.on('connection', (s) => { s.on('error', () => {}); });
+    const silent = net.createServer().listen(0, '127.0.0.1');
+    const accepted = [];
+    silent.on('connection', (s) => { accepted.push(s); s.on('error', () => {}); });
     await new Promise((resolve) => { silent.once('listening', resolve); });
     await psctl(['cache', 'create', '--name', 'silent', '--type', 'postgres', '--host', '127.0.0.1',
       '--port', String(silent.address().port), '--no-wait']);
@@ -403,7 +404,7 @@ suite('psctl', () => {
     assert.equal(status, 130, seen);
     assert.ok(seen.lastIndexOf('\x1b[?7h\x1b[?25h') > seen.lastIndexOf('\x1b[?25l'));
     await psctl(['cache', 'delete', 'silent']);
-    silent.closeAllConnections?.();
+    for (const s of accepted) s.destroy();
     silent.close();
   });
 
