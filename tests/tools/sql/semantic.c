@@ -1,0 +1,285 @@
+/*
+ * Row predicates against a real PostgreSQL: random tables, reads and writes.
+ * Whenever a write changed a read's answer, the analysis and the rule of
+ * disjoint.h must have said that it may.
+ *
+ *   sql-semantic [PAIRS [SEED]]     PS_PG_PORT: where the server is (user
+ *                                   postgres, database app)
+ *
+ * A world is a few small tables with few different values, so that rows often
+ * match. Each of its reads is run once; then each write runs in a transaction,
+ * all reads run again, and the transaction is rolled back. Answers are compared
+ * as multisets of rows. Prints each miss and, at the end, how many pairs there
+ * were and how often the rule was precise: said "no" when nothing had changed.
+ */
+#include "agent/sql/disjoint.h"
+#include "tests/tools/sql/statement_maker.h"
+
+#include <libpq-fe.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    READS = 40,
+    WRITES = 25
+};
+
+struct statement {
+    struct maker_text text;
+    struct ps_sql_analysis *analysis;
+    struct ps_sql_value values[MAKER_PARAMS];
+    uint64_t answer;
+};
+
+struct totals {
+    unsigned long worlds, pairs, changed, misses;
+    /* Of the pairs where nothing changed: the rule said no; of these, pairs
+     * where read and write name the same table. */
+    unsigned long same, said_no, same_table, same_table_said_no;
+    unsigned long refused, uncacheable;
+};
+
+static PGconn *db;
+
+static void
+die(const char *what)
+{
+    fprintf(stderr, "sql-semantic: %s: %s\n", what,
+            db ? PQerrorMessage(db) : "");
+    exit(2);
+}
+
+static void
+run(const char *sql)
+{
+    PGresult *r = PQexec(db, sql);
+    if (PQresultStatus(r) != PGRES_COMMAND_OK)
+        die(sql);
+    PQclear(r);
+}
+
+static uint64_t
+hash_bytes(uint64_t hash, const char *bytes)
+{
+    for (; *bytes; bytes++)
+        hash = (hash ^ (unsigned char)*bytes) * 1099511628211u;
+    return (hash ^ 0xff) * 1099511628211u;
+}
+
+/* The sum of the rows' hashes does not tell their order. */
+static uint64_t
+answer_of(PGresult *r)
+{
+    uint64_t sum = (uint64_t)PQntuples(r);
+    for (int row = 0; row < PQntuples(r); row++) {
+        uint64_t hash = 14695981039346656037u;
+        for (int col = 0; col < PQnfields(r); col++)
+            hash = hash_bytes(hash, PQgetisnull(r, row, col)
+                                        ? "\x01"
+                                        : PQgetvalue(r, row, col));
+        sum += hash ^ hash >> 29;
+    }
+    return sum;
+}
+
+/* False: the server refuses it. */
+static bool
+execute(const struct maker_text *t, uint64_t *answer)
+{
+    const char *values[MAKER_PARAMS];
+    for (size_t i = 0; i < t->n_params; i++)
+        values[i] = t->params[i];
+    PGresult *r =
+        PQexecParams(db, t->sql, (int)t->n_params, NULL, values, NULL, NULL, 0);
+    ExecStatusType status = PQresultStatus(r);
+    bool ok = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+    if (ok)
+        *answer = answer_of(r);
+    PQclear(r);
+    if (PQstatus(db) != CONNECTION_OK)
+        die("the connection is gone");
+    return ok;
+}
+
+static void
+analyse(struct statement *s, struct ps_arena *arena)
+{
+    if (ps_sql_analyse(PS_DIALECT_POSTGRES, 0, ps_str_of(s->text.sql), arena,
+                       &s->analysis) != PS_OK)
+        die("no memory");
+    for (size_t i = 0; i < s->text.n_params; i++)
+        s->values[i] =
+            (struct ps_sql_value){.kind = PS_SQL_VALUE_STRING,
+                                  .text = ps_str_of(s->text.params[i]),
+                                  .index = -1};
+}
+
+/* ---- what the rule says ---- */
+
+static enum ps_sql_column_type
+type_of(void *arg, struct ps_str column)
+{
+    const struct maker_table *table = arg;
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (ps_str_eq(column, ps_str_of(table->columns[i].name)))
+            switch (table->columns[i].kind) {
+            case MAKER_SMALLINT:
+            case MAKER_INTEGER:
+            case MAKER_BIGINT:
+                return PS_SQL_COLUMN_INT;
+            case MAKER_UUID:
+                return PS_SQL_COLUMN_UUID;
+            case MAKER_BOOLEAN:
+                return PS_SQL_COLUMN_BOOL;
+            default:
+                return PS_SQL_COLUMN_OTHER;
+            }
+    return PS_SQL_COLUMN_OTHER;
+}
+
+static bool
+says_may_change(const struct maker *m, const struct statement *read,
+                const struct statement *write, bool *same_table)
+{
+    const struct ps_sql_analysis *r = read->analysis, *w = write->analysis;
+    struct ps_sql_bindings rb = {read->values, read->text.n_params};
+    struct ps_sql_bindings wb = {write->values, write->text.n_params};
+    bool may = w->writes_all;
+
+    *same_table = w->writes_all;
+    for (size_t i = 0; i < w->n_relations; i++) {
+        if (!(w->relations[i].use & (PS_SQL_REL_WRITE | PS_SQL_REL_DDL)))
+            continue;
+        for (size_t k = 0; k < r->n_relations; k++) {
+            if (!ps_str_eq(r->relations[k].name, w->relations[i].name))
+                continue;
+            const struct maker_table *table =
+                maker_find(m, r->relations[k].name);
+            *same_table = true;
+            may = may || !table ||
+                  ps_sql_may_change(&r->relations[k], &rb, &w->relations[i],
+                                    &wb, type_of, (void *)(uintptr_t)table);
+        }
+    }
+    return may;
+}
+
+static void
+print_statement(const char *what, const struct maker_text *t)
+{
+    printf("%s: %s", what, t->sql);
+    for (size_t i = 0; i < t->n_params; i++)
+        printf(" [$%zu = %s]", i + 1, t->params[i]);
+    printf("\n");
+}
+
+static void
+judge(const struct maker *m, const struct statement *read,
+      const struct statement *write, bool changed, struct totals *t)
+{
+    bool same_table, may = says_may_change(m, read, write, &same_table);
+
+    t->pairs++;
+    t->changed += changed;
+    if (!changed) {
+        t->same++;
+        t->said_no += !may;
+        t->same_table += same_table;
+        t->same_table_said_no += same_table && !may;
+    } else if (!may) {
+        t->misses++;
+        print_statement("MISS read ", &read->text);
+        print_statement("     write", &write->text);
+        printf("%s", m->setup);
+    }
+}
+
+/* ---- a world ---- */
+
+/* Reads whose answer may be kept; how many. */
+static size_t
+make_reads(struct maker *m, struct statement *reads, struct ps_arena *arena,
+           struct totals *t)
+{
+    size_t n = 0;
+    for (int i = 0; n < READS && i < 2 * READS; i++) {
+        maker_read(m, &reads[n].text);
+        if (!execute(&reads[n].text, &reads[n].answer)) {
+            t->refused++;
+            continue;
+        }
+        analyse(&reads[n], arena);
+        if (reads[n].analysis->reason == PS_SQL_REASON_NONE)
+            n++;
+        else
+            t->uncacheable++;
+    }
+    return n;
+}
+
+static void
+try_world(uint64_t seed, struct totals *t)
+{
+    static struct statement reads[READS], write;
+    static struct maker m;
+    struct ps_arena *arena = ps_arena_new(64u << 20);
+
+    maker_init(&m, seed);
+    run(m.setup);
+    size_t n = make_reads(&m, reads, arena, t);
+    for (int i = 0; i < WRITES; i++) {
+        uint64_t answer;
+        maker_write(&m, &write.text);
+        run("BEGIN");
+        if (!execute(&write.text, &answer)) {
+            t->refused++;
+            run("ROLLBACK");
+            continue;
+        }
+        analyse(&write, arena);
+        for (size_t k = 0; k < n; k++) {
+            if (!execute(&reads[k].text, &answer))
+                die(reads[k].text.sql); /* it worked before */
+            judge(&m, &reads[k], &write, answer != reads[k].answer, t);
+        }
+        run("ROLLBACK");
+    }
+    t->worlds++;
+    ps_arena_free(&arena);
+}
+
+static double
+share(unsigned long part, unsigned long of)
+{
+    return of ? 100.0 * (double)part / (double)of : 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    unsigned long pairs = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
+    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    const char *port = getenv("PS_PG_PORT");
+    struct totals t = {0};
+    char conninfo[128];
+
+    snprintf(conninfo, sizeof(conninfo),
+             "host=localhost port=%s user=postgres dbname=app sslmode=disable",
+             port ? port : "5432");
+    db = PQconnectdb(conninfo);
+    if (PQstatus(db) != CONNECTION_OK)
+        die("connect");
+    run("SET client_min_messages = error");
+    run("SET jit = off");
+    while (t.pairs < pairs && t.misses < 10)
+        try_world(seed++, &t);
+    PQfinish(db);
+    printf("{\"test\": \"semantic\", \"pairs\": %lu, \"worlds\": %lu, "
+           "\"changed\": %lu, \"misses\": %lu, \"precise_percent\": %.1f, "
+           "\"precise_same_table_percent\": %.1f, \"refused\": %lu, "
+           "\"uncacheable\": %lu}\n",
+           t.pairs, t.worlds, t.changed, t.misses, share(t.said_no, t.same),
+           share(t.same_table_said_no, t.same_table), t.refused, t.uncacheable);
+    return t.misses || t.changed * 50 < t.pairs ? 1 : 0;
+}
