@@ -190,7 +190,7 @@ shows_reachability(void **state)
         "{\"stage\":\"resolve\",\"code\":\"ok\",\"timeUs\":0,\"detail\":\"x\"},"
         "{\"stage\":\"connect\",\"code\":\"ok\",\"timeUs\":1500},"
         "{\"stage\":\"greeting\",\"code\":\"ok\",\"timeUs\":900},"
-        "{\"stage\":\"tls\",\"code\":\"ok\",\"timeUs\":1,"
+        "{\"stage\":\"tls\",\"code\":\"skipped\",\"timeUs\":0,"
         "\"detail\":\"not offered\"}]},"
         "{\"region\":\"us\",\"agentName\":\"b\",\"done\":true,\"ok\":false,"
         "\"code\":\"origin_refused\",\"stages\":["
