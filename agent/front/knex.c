@@ -50,6 +50,18 @@ add_param(struct replacement *r, const struct ps_param *value)
 
 /* ---- bindings by position ---- */
 
+/* An array as mysql2 writes it: its values with commas between. */
+static bool
+put_list(struct replacement *r, const struct ps_param *array)
+{
+    for (size_t i = 0; i < array->n_items; i++) {
+        ps_buf_append_c(&r->sql, i > 0 ? ", ?" : "?");
+        if (!add_param(r, &array->items[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool
 put_value(struct replacement *r, const struct ps_param *value, bool identifier)
 {
@@ -57,6 +69,8 @@ put_value(struct replacement *r, const struct ps_param *value, bool identifier)
         ps_knex_identifiers(r->dialect, value, &r->sql);
         return true;
     }
+    if (r->dialect->lists && value->kind == PS_PARAM_ARRAY)
+        return put_list(r, value);
     ps_buf_append_char(&r->sql, '?');
     return add_param(r, value);
 }

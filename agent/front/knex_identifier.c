@@ -16,13 +16,14 @@ static const struct ps_knex_dialect dialects[PS_DIALECT_COUNT] = {
     [PS_DIALECT_MYSQL] = {.open_quote = '`',
                              .close_quote = '`',
                              .double_quotes = true,
-                             .max_params = 65535     },
+                             .lists = true,
+                             .max_params = 65535},
     [PS_DIALECT_TSQL] = {.open_quote = '[',
                              .close_quote = ']',
                              .placeholder = "@p",
                              .first_number = 0,
                              .escape = PS_KNEX_ESCAPE_ONE,
-                             .max_params = 2100},
+                             .max_params = 2100    },
 };
 
 const struct ps_knex_dialect *

@@ -15,6 +15,7 @@ struct ps_knex_dialect {
     char open_quote, close_quote;
     bool double_quotes;      /* a quote inside is doubled; else dropped */
     bool array_accessors;    /* name[1] keeps its accessor unquoted */
+    bool lists;              /* an array is a list of values, not one */
     const char *placeholder; /* before the number; NULL: ? stays as it is */
     uint64_t first_number;
     enum ps_knex_escape escape;

@@ -100,11 +100,28 @@ make_body(struct ps_buf *body, const json_t *one)
     ps_buf_append_char(body, '}');
 }
 
+/* knex leaves an array to mysql2, which makes a list of it; here the list is
+ * made at once (test_lists). */
+static bool
+left_to_mysql2(const json_t *expected, enum ps_dialect dialect)
+{
+    size_t i;
+    const json_t *value;
+    json_array_foreach(json_object_get(expected, "bindings"), i, value)
+    {
+        if (dialect == PS_DIALECT_MYSQL && json_string_value(value)[0] == 'a')
+            return true;
+    }
+    return false;
+}
+
 static void
 check_case(const json_t *one, size_t d)
 {
     const json_t *expected = json_object_get(one, dialects[d].name);
     const json_t *error = json_object_get(expected, "error");
+    if (left_to_mysql2(expected, dialects[d].dialect))
+        return;
     struct ps_arena *arena = ps_arena_new(1 << 20);
     struct ps_polyscale_body request;
     struct ps_statement statement = {.params = NULL};
@@ -369,11 +386,46 @@ test_number_grammar(void **state)
     assert_false(ps_js_number_is_canonical(PS_STR("1e2")));
 }
 
+/* MySQL: an array is a list of values. */
+static void
+test_lists(void **state)
+{
+    static const struct {
+        const char *body, *sql;
+        size_t n_params;
+    } cases[] = {
+        {"{\"sql\":\"a in (?) and b = ?\",\"bindings\":[[1,2,3],4]}",
+         "a in (?, ?, ?) and b = ?",                                                         4},
+        {"{\"sql\":\"a in (?)\",\"bindings\":[[\"x\"]]}",                        "a in (?)", 1},
+        {"{\"sql\":\"a in (?)\",\"bindings\":[[]]}",                             "a in ()",  0},
+        {"{\"sql\":\"a in (:l) or b = :x\",\"bindings\":{\"l\":[1,2],\"x\":3}}",
+         "a in (?, ?) or b = ?",                                                             3},
+    };
+    (void)state;
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+        struct ps_arena *arena = ps_arena_new(1 << 20);
+        struct ps_polyscale_body request;
+        struct ps_statement statement = {.params = NULL};
+        struct ps_err err;
+        assert_true(ps_polyscale_body_scan(ps_str_of(cases[i].body), arena,
+                                           &request, &err));
+        assert_int_equal(ps_knex_prepare(PS_DIALECT_MYSQL,
+                                         request.fields[PS_POLYSCALE_SQL].text,
+                                         &request.bindings, arena, &statement,
+                                         &err),
+                         PS_OK);
+        assert_true(ps_str_eq(statement.sql, ps_str_of(cases[i].sql)));
+        assert_int_equal(statement.n_params, cases[i].n_params);
+        ps_arena_free(&arena);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_own_text_is_not_copied),
         cmocka_unit_test(test_dollar_in_named_identifier_stays),
         cmocka_unit_test(test_too_many_values),
