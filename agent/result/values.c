@@ -1,9 +1,13 @@
 /* Which provider has which values, and what several of them share. */
 #include "agent/result/values.h"
 
+#include "agent/result/my_values.h"
+
 enum {
     /* enum ps_provider; a test checks that the numbers agree. */
-    PROVIDER_POSTGRES = 0
+    PROVIDER_POSTGRES = 0,
+    PROVIDER_MYSQL = 1,
+    PROVIDER_MARIADB = 2
 };
 
 static uint32_t
@@ -28,7 +32,15 @@ static const struct ps_values strings = {string_kind, string_json};
 const struct ps_values *
 ps_values_of(int provider)
 {
-    return provider == PROVIDER_POSTGRES ? &ps_pg_values : &strings;
+    switch (provider) {
+    case PROVIDER_POSTGRES:
+        return &ps_pg_values;
+    case PROVIDER_MYSQL:
+    case PROVIDER_MARIADB:
+        return &ps_my_values;
+    default:
+        return &strings;
+    }
 }
 
 void
