@@ -71,5 +71,6 @@ void ps_conn_done_reset(struct ps_conn *conn, enum ps_rc rc);
 void ps_conn_done_lost(struct ps_conn *conn);
 
 extern const struct ps_driver ps_pg_driver;
+extern const struct ps_driver ps_my_driver; /* MySQL and MariaDB */
 
 #endif

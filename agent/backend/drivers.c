@@ -9,7 +9,15 @@ extern char **environ;
 const struct ps_driver *
 ps_driver_find(enum ps_provider provider)
 {
-    return provider == PS_PROVIDER_POSTGRES ? &ps_pg_driver : NULL;
+    switch (provider) {
+    case PS_PROVIDER_POSTGRES:
+        return &ps_pg_driver;
+    case PS_PROVIDER_MYSQL:
+    case PS_PROVIDER_MARIADB:
+        return &ps_my_driver;
+    default:
+        return NULL;
+    }
 }
 
 /* The first variable whose name begins with PG, copied; false: none. */

@@ -6,7 +6,7 @@
  *   pg_exec.c    send a statement, rows to the sink, its outcome; reset
  *   pg_params.c  statement and parameters as libpq wants them
  *   pg_cancel.c  CancelRequest from a thread of its own
- *   pg_tls.c     tls modes, trust, bytes waiting inside TLS
+ *   pg_tls.c     bytes waiting inside TLS
  *   pg_errors.c  the server's errors as ours
  *
  * Everything but pg_cancel.c's thread runs on the connection's loop.
@@ -98,9 +98,6 @@ struct pg_cancel *ps_pg_cancel_start(struct pg_conn *self);
 void ps_pg_cancel_forget(struct pg_cancel **cancel);
 
 /* pg_tls.c */
-const char *ps_pg_system_ca(void);
-/* A descriptor with pem in it, -1 on failure; path gets its name. */
-int ps_pg_ca_file(const char *pem, char path[32]);
 /* Bytes that TLS has decoded and libpq has not yet taken. */
 bool ps_pg_tls_pending(PGconn *pg);
 

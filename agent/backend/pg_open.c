@@ -17,6 +17,7 @@
  * text relies on it. It is only sent where the default differs.
  */
 #include "agent/backend/pg.h"
+#include "agent/backend/trust.h"
 #include "common/check.h"
 
 #include <stdio.h>
@@ -192,10 +193,10 @@ add_tls(struct pg_open *o, struct options *options, struct ps_err *err)
     const char *ca = PS_PG_NO_FILE;
     if (mode == PS_TLS_VERIFY_CA || mode == PS_TLS_VERIFY_FULL) {
         if (!o->conf->tls_ca_pem) {
-            ca = ps_pg_system_ca();
+            ca = ps_trust_system_bundle();
         } else {
             if (o->ca_fd < 0)
-                o->ca_fd = ps_pg_ca_file(o->conf->tls_ca_pem, o->ca_path);
+                o->ca_fd = ps_trust_file(o->conf->tls_ca_pem, o->ca_path);
             ca = o->ca_fd < 0 ? NULL : o->ca_path;
         }
         if (!ca)

@@ -18,6 +18,9 @@ proven_unchanged(const struct ps_run *run)
     const struct ps_outcome *out = &run->outcome;
     if (out->not_sent)
         return true;
+    /* MySQL has tables that keep what a failed statement did to them. */
+    if (run->conf->provider != PS_PROVIDER_POSTGRES)
+        return false;
     return out->rc == PS_ORIGIN_SQL && out->state == PS_CONN_IDLE &&
            a->n_statements == 1 && !a->changes_catalog &&
            !a->opens_transaction && !a->ends_transaction &&

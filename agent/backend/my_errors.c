@@ -1,0 +1,169 @@
+/*
+ * Errors of the server and of the library as Portside's. A statement's error
+ * keeps the server's SQLSTATE and words, because the client that sent the
+ * statement must read them. A login's error does not: what tells an unknown
+ * user from a wrong password helps only those who guess (hazard 36).
+ */
+#include "agent/backend/my.h"
+
+#include <mysqld_error.h>
+
+#include <errmsg.h>
+#include <errno.h>
+#include <stdio.h>
+
+enum {
+    CLIENT_ERROR_MIN = 2000, /* errmsg.h */
+    CLIENT_ERROR_MAX = 2999,
+    MARIADB_CLIENT_ERROR_MIN = 5000,
+    MARIADB_CLIENT_ERROR_MAX = 5999,
+    /* MariaDB: max_statement_time; MySQL: max_execution_time */
+    STATEMENT_TIMEOUT = 1969,
+    QUERY_TIMEOUT = 3024
+};
+
+bool
+ps_my_was_interrupted(unsigned number)
+{
+    return number == ER_QUERY_INTERRUPTED;
+}
+
+/* The server says this and closes. */
+static bool
+is_farewell(unsigned number)
+{
+    return number == ER_SERVER_SHUTDOWN || number == ER_CONNECTION_KILLED ||
+           number == ER_NET_READ_INTERRUPTED || number == 4031;
+}
+
+static bool
+is_client_error(unsigned number)
+{
+    return (number >= CLIENT_ERROR_MIN && number <= CLIENT_ERROR_MAX) ||
+           (number >= MARIADB_CLIENT_ERROR_MIN &&
+            number <= MARIADB_CLIENT_ERROR_MAX);
+}
+
+void
+ps_my_statement_error(unsigned number, const char *sqlstate,
+                      const char *message, struct ps_err *err, bool *fatal)
+{
+    *fatal = is_client_error(number) || is_farewell(number);
+    if (number == CR_NET_PACKET_TOO_LARGE) {
+        ps_err_set(err, PS_RESULT_TOO_BIG, NULL);
+    } else if (number == CR_OUT_OF_MEMORY) {
+        ps_err_set(err, PS_NO_MEMORY, NULL);
+    } else if (is_farewell(number)) {
+        ps_err_set(err, PS_ORIGIN_LOST,
+                   "the database closed the connection: "
+                   "%s",
+                   message);
+    } else if (*fatal) {
+        ps_err_set(err, PS_ORIGIN_LOST, NULL);
+    } else {
+        ps_err_set(err, PS_ORIGIN_SQL, "%s (errno %u)", message, number);
+        snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
+    }
+}
+
+/* ---- connecting ---- */
+
+static const struct {
+    unsigned number;
+    enum ps_rc rc;
+} login_errors[] = {
+    {ER_ACCESS_DENIED_ERROR,             PS_LOGIN_FAILED      },
+    {ER_DBACCESS_DENIED_ERROR,           PS_LOGIN_FAILED      },
+    {ER_BAD_DB_ERROR,                    PS_LOGIN_FAILED      },
+    {ER_ACCESS_DENIED_NO_PASSWORD_ERROR, PS_LOGIN_FAILED      },
+    {ER_HOST_NOT_PRIVILEGED,             PS_LOGIN_FAILED      },
+    {3118 /* account locked */,          PS_LOGIN_FAILED      },
+    {4151 /* account locked */,          PS_LOGIN_FAILED      },
+    {1862 /* password expired */,        PS_LOGIN_FAILED      },
+    {ER_MUST_CHANGE_PASSWORD,            PS_LOGIN_FAILED      },
+    {ER_CON_COUNT_ERROR,                 PS_ORIGIN_TOO_MANY   },
+    {ER_TOO_MANY_USER_CONNECTIONS,       PS_ORIGIN_TOO_MANY   },
+    {ER_USER_LIMIT_REACHED,              PS_ORIGIN_TOO_MANY   },
+    {ER_HOST_IS_BLOCKED,                 PS_ORIGIN_UNAVAILABLE},
+    {ER_SERVER_SHUTDOWN,                 PS_ORIGIN_UNAVAILABLE},
+    {CR_OUT_OF_MEMORY,                   PS_NO_MEMORY         },
+    {CR_VERSION_ERROR,                   PS_ORIGIN_PROTOCOL   },
+    {CR_MALFORMED_PACKET,                PS_ORIGIN_PROTOCOL   },
+    {CR_AUTH_PLUGIN_CANNOT_LOAD,         PS_UNSUPPORTED       },
+    {CR_AUTH_PLUGIN_ERR,                 PS_UNSUPPORTED       },
+};
+
+static enum ps_rc
+connection_rc(int number)
+{
+    switch (number) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EACCES:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+        return PS_ORIGIN_UNREACHABLE;
+    case ETIMEDOUT:
+        return PS_ORIGIN_TIMEOUT;
+    default:
+        return PS_ORIGIN_REFUSED;
+    }
+}
+
+/* The library puts errno into the text: "... 'host' (111)". */
+static int
+errno_of(const char *text)
+{
+    const char *paren = strrchr(text, '(');
+    int number = 0;
+    while (paren && *++paren >= '0' && *paren <= '9')
+        number = number * 10 + (*paren - '0');
+    return number;
+}
+
+static enum ps_rc
+tls_error(const char *text, struct ps_err *err)
+{
+    if (strstr(text, "does not support"))
+        return ps_err_set(err, PS_ORIGIN_TLS,
+                          "the database does not offer TLS, which this "
+                          "cache's tls setting requires");
+    if (strstr(text, "ertificate") || strstr(text, "self") ||
+        strstr(text, "verif"))
+        return ps_err_set(err, PS_ORIGIN_CERT, NULL);
+    if (strstr(text, "host"))
+        return ps_err_set(err, PS_ORIGIN_CERT,
+                          "the database's certificate is for another host "
+                          "name; fix the cache's host or use verify-ca");
+    return ps_err_set(err, PS_ORIGIN_TLS, NULL);
+}
+
+enum ps_rc
+ps_my_connect_error(MYSQL *my, struct ps_err *err)
+{
+    unsigned number = mysql_errno(my);
+    const char *text = mysql_error(my);
+    for (size_t i = 0; i < PS_ARRAY_LEN(login_errors); i++) {
+        if (login_errors[i].number == number)
+            return ps_err_set(err, login_errors[i].rc, NULL);
+    }
+    switch (number) {
+    case CR_UNKNOWN_HOST:
+        return ps_err_set(err, PS_ORIGIN_HOST, NULL);
+    case CR_SSL_CONNECTION_ERROR:
+        return tls_error(text, err);
+    case CR_CONNECTION_ERROR:
+    case CR_CONN_HOST_ERROR:
+    case CR_IPSOCK_ERROR:
+        return ps_err_set(err, connection_rc(errno_of(text)), NULL);
+    case CR_SERVER_LOST:
+    case CR_SERVER_LOST_EXTENDED:
+    case CR_SERVER_GONE_ERROR:
+        return ps_err_set(err, PS_ORIGIN_LOST,
+                          "the database closed the connection before the "
+                          "login was done");
+    default:
+        return ps_err_set(err, PS_ORIGIN_UNAVAILABLE, NULL);
+    }
+}
