@@ -94,7 +94,7 @@ ps_err_set(struct ps_err *err, enum ps_rc rc, const char *fmt, ...)
     tidy(text);
 
     err->rc = rc;
-    memcpy(err->sqlstate, info->sqlstate, sizeof(err->sqlstate));
+    snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", info->sqlstate);
     memcpy(err->message, text, strlen(text) + 1);
     return rc;
 }

@@ -148,8 +148,9 @@ enum ps_rc ps_err_find(struct ps_str code);
 
 struct ps_err {
     enum ps_rc rc;
-    /* What the origin said, else the table's; "" until set. */
-    char sqlstate[6];
+    /* What the origin said (SQL Server: its number), else the table's; ""
+     * until set. */
+    char sqlstate[12];
     /* UTF-8, at most one line, cut at a character boundary. */
     char message[1024];
 };

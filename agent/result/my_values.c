@@ -206,4 +206,4 @@ json(struct ps_buf *out, uint32_t kind, struct ps_str text,
     return PS_OK;
 }
 
-const struct ps_values ps_my_values = {kind_of, json};
+const struct ps_values ps_my_values = {.kind_of = kind_of, .json = json};

@@ -328,4 +328,4 @@ json(struct ps_buf *out, uint32_t kind, struct ps_str text,
     return ps_pg_value_json(out, type, text, scratch);
 }
 
-const struct ps_values ps_pg_values = {kind_of, json};
+const struct ps_values ps_pg_values = {.kind_of = kind_of, .json = json};

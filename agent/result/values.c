@@ -7,7 +7,8 @@ enum {
     /* enum ps_provider; a test checks that the numbers agree. */
     PROVIDER_POSTGRES = 0,
     PROVIDER_MYSQL = 1,
-    PROVIDER_MARIADB = 2
+    PROVIDER_MARIADB = 2,
+    PROVIDER_MSSQL = 3
 };
 
 static uint32_t
@@ -27,7 +28,8 @@ string_json(struct ps_buf *out, uint32_t kind, struct ps_str text,
     return PS_OK;
 }
 
-static const struct ps_values strings = {string_kind, string_json};
+static const struct ps_values strings = {.kind_of = string_kind,
+                                         .json = string_json};
 
 const struct ps_values *
 ps_values_of(int provider)
@@ -38,6 +40,8 @@ ps_values_of(int provider)
     case PROVIDER_MYSQL:
     case PROVIDER_MARIADB:
         return &ps_my_values;
+    case PROVIDER_MSSQL:
+        return &ps_tds_values;
     default:
         return &strings;
     }

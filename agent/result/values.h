@@ -17,9 +17,16 @@ struct ps_values {
      */
     enum ps_rc (*json)(struct ps_buf *out, uint32_t kind, struct ps_str text,
                        struct ps_buf *scratch);
+    /* The rows of all result sets make one answer; else the last set's do. */
+    bool all_sets;
+    /* Of columns of one name the values become an array, as in knex's mssql
+     * dialect: a value that JavaScript takes for true is kept and the next
+     * one put behind it; else the next one replaces it. */
+    bool gather;
 };
 
 extern const struct ps_values ps_pg_values;
+extern const struct ps_values ps_tds_values;
 
 /* Never NULL: a provider without values of its own has plain strings.
  * provider: enum ps_provider (agent/config), which this layer may not name. */
