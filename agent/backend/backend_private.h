@@ -72,5 +72,6 @@ void ps_conn_done_lost(struct ps_conn *conn);
 
 extern const struct ps_driver ps_pg_driver;
 extern const struct ps_driver ps_my_driver; /* MySQL and MariaDB */
+extern const struct ps_driver ps_tds_driver;
 
 #endif

@@ -15,6 +15,8 @@ ps_driver_find(enum ps_provider provider)
     case PS_PROVIDER_MYSQL:
     case PS_PROVIDER_MARIADB:
         return &ps_my_driver;
+    case PS_PROVIDER_MSSQL:
+        return &ps_tds_driver;
     default:
         return NULL;
     }

@@ -1,0 +1,147 @@
+/*
+ * Why did the connection fail? FreeTDS says "unable to connect" of everything
+ * between a wrong name and a certificate it does not trust. So, only after a
+ * failure, the same way is gone once more by hand, as far as PRELOGIN:
+ *
+ *   resolve -> connect -> PRELOGIN: does the server speak TDS, and offer TLS?
+ *
+ * When all of that works the failure was in the TLS handshake.
+ */
+#include "agent/backend/tds_odbc.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    STEP_MS = 5000,
+    PRELOGIN = 0x12,
+    REPLY = 0x04,
+    OPTION_ENCRYPTION = 1,
+    ENCRYPT_NOT_SUP = 2
+};
+
+static enum ps_rc
+errno_rc(int number)
+{
+    switch (number) {
+    case ECONNREFUSED:
+    case ECONNRESET:
+        return PS_ORIGIN_REFUSED;
+    case ETIMEDOUT:
+    case EINPROGRESS:
+        return PS_ORIGIN_TIMEOUT;
+    default:
+        return PS_ORIGIN_UNREACHABLE;
+    }
+}
+
+static bool
+wait_for(int fd, short events)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    return poll(&p, 1, STEP_MS) == 1;
+}
+
+static enum ps_rc
+connect_one(const struct addrinfo *ai, int *fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    *fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                 0);
+    if (*fd < 0)
+        return PS_ORIGIN_UNREACHABLE;
+    if (connect(*fd, ai->ai_addr, ai->ai_addrlen) == 0)
+        return PS_OK;
+    enum ps_rc rc = errno_rc(errno);
+    if (errno == EINPROGRESS && wait_for(*fd, POLLOUT) &&
+        getsockopt(*fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0)
+        rc = error ? errno_rc(error) : PS_OK;
+    if (rc != PS_OK)
+        close(*fd);
+    return rc;
+}
+
+static enum ps_rc
+connect_any(const struct ps_tds_target *target, int *fd)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    char port[8];
+    snprintf(port, sizeof(port), "%u", (unsigned)target->port);
+    if (getaddrinfo(target->host, port, &hints, &list) != 0)
+        return PS_ORIGIN_HOST;
+    enum ps_rc rc = PS_ORIGIN_HOST;
+    for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
+        rc = connect_one(ai, fd);
+        if (rc == PS_OK)
+            break;
+    }
+    freeaddrinfo(list);
+    return rc;
+}
+
+/* The server's ENCRYPTION, -1: it does not speak TDS. */
+static int
+ask_encryption(int fd)
+{
+    static const unsigned char hello[] = {
+        PRELOGIN, 1,    0,  26, 0, 0, 0, 0, /* header */
+        0,        0,    11, 0,  6,          /* VERSION */
+        1,        0,    17, 0,  1,          /* ENCRYPTION */
+        0xff,     0x0f, 0,  0,  0, 0, 0, 1,
+    };
+    unsigned char in[512];
+    size_t n = 0;
+    if (send(fd, hello, sizeof(hello), MSG_NOSIGNAL) != (ssize_t)sizeof(hello))
+        return -1;
+    while (n < 8 || (n < sizeof(in) && n < (size_t)(in[2] << 8 | in[3]))) {
+        if (!wait_for(fd, POLLIN))
+            return -1;
+        ssize_t got = recv(fd, in + n, sizeof(in) - n, 0);
+        if (got <= 0)
+            return -1;
+        n += (size_t)got;
+        if (in[0] != REPLY)
+            return -1;
+    }
+    for (size_t at = 8; at + 5 <= n && in[at] != 0xff; at += 5) {
+        size_t place = 8 + (size_t)(in[at + 1] << 8 | in[at + 2]);
+        if (in[at] == OPTION_ENCRYPTION && place < n)
+            return in[place];
+    }
+    return -1;
+}
+
+enum ps_rc
+ps_tds_diagnose(const struct ps_tds_target *target, struct ps_err *err)
+{
+    int fd = -1;
+    enum ps_rc rc = connect_any(target, &fd);
+    if (rc != PS_OK)
+        return ps_err_set(err, rc, NULL);
+    int encryption = ask_encryption(fd);
+    close(fd);
+    if (encryption < 0)
+        return ps_err_set(err, PS_ORIGIN_PROTOCOL, NULL);
+    if (target->tls == PS_TLS_DISABLE)
+        return ps_err_set(err, PS_ORIGIN_LOST,
+                          "the database closed the connection before the "
+                          "login was done");
+    if (encryption == ENCRYPT_NOT_SUP)
+        return ps_err_set(err, PS_ORIGIN_TLS,
+                          "the database does not offer TLS, which this "
+                          "cache's tls setting requires");
+    if (target->tls != PS_TLS_VERIFY_CA && target->tls != PS_TLS_VERIFY_FULL)
+        return ps_err_set(err, PS_ORIGIN_TLS, NULL);
+    return ps_err_set(err, PS_ORIGIN_CERT,
+                      "TLS with the database failed, most likely because its "
+                      "certificate is not trusted or is for another host "
+                      "name; give the cache its CA, fix its host, or use "
+                      "verify-ca");
+}
