@@ -4,10 +4,12 @@
  *
  *   contract_test fake                     scripted origin, virtual clock
  *   with_postgres contract_test postgres   a real server
+ *   with_tds contract_test mssql           SQL Server's protocol over SQLite
  *
  * A test says with given() what the origin would answer; the real one knows
- * by itself. What only a real server has (stages of connecting, sessions,
- * TLS) is in postgres_test.c.
+ * by itself. Statements are in the words of the dialect (dialects.h). What only
+ * a real server has (stages of connecting, sessions, TLS) is in
+ * postgres_test.c.
  */
 #include "tests/contract/rig.h"
 #include "tests/unit.h"
@@ -16,15 +18,15 @@
 #include <malloc.h>
 #include <stdio.h>
 
-static bool on_fake;
+static const struct dialect *dialect;
 
 static int
 setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     assert_non_null(rig);
-    rig_init(rig, on_fake);
-    if (on_fake)
+    rig_init(rig, dialect);
+    if (dialect->fake)
         ps_fake_password(rig->fake, "app", "app secret");
     *state = rig;
     return 0;
@@ -34,7 +36,7 @@ static int
 teardown(void **state)
 {
     struct rig *rig = *state;
-    if (on_fake) {
+    if (dialect->fake) {
         struct ps_fake_stats stats;
         ps_fake_stats(rig->fake, &stats);
         assert_int_equal(stats.opens, stats.closes);
@@ -241,20 +243,20 @@ static void
 nulls_and_empty_results(void **state)
 {
     struct rig *rig = *state;
-    given_rows(rig, "select null::text as v, '' as e", "v:25 e:25\n\\N \\e");
-    given_rows(rig, "select 1 as v where false", "v:23");
-    given(rig, "create temp table t (a int)",
-          &(struct ps_fake_reply){.command = "CREATE TABLE"});
-    given(rig, "insert into t values (1), (2), (3)",
+    given_rows(rig, dialect->null_and_empty, "v:25 e:25\n\\N \\e");
+    given_rows(rig, dialect->no_rows, "v:23");
+    given(rig, dialect->make_table,
+          &(struct ps_fake_reply){.command = dialect->make_table_command});
+    given(rig, dialect->insert_three,
           &(struct ps_fake_reply){.command = "INSERT", .affected = 3});
     struct ps_conn *conn = opened(rig);
-    expect_json(rig, conn, "select null::text as v, '' as e",
+    expect_json(rig, conn, dialect->null_and_empty,
                 "[{\"v\":null,\"e\":\"\"}]");
-    expect_json(rig, conn, "select 1 as v where false", "[]");
+    expect_json(rig, conn, dialect->no_rows, "[]");
     assert_int_equal(rig->outcome.rows, 0);
-    expect_json(rig, conn, "create temp table t (a int)", "[]");
-    assert_string_equal(rig->outcome.command, "CREATE TABLE");
-    expect_json(rig, conn, "insert into t values (1), (2), (3)", "[]");
+    expect_json(rig, conn, dialect->make_table, "[]");
+    assert_string_equal(rig->outcome.command, dialect->make_table_command);
+    expect_json(rig, conn, dialect->insert_three, "[]");
     assert_string_equal(rig->outcome.command, "INSERT");
     assert_int_equal(rig->outcome.rows, 3);
     ps_conn_close(&conn);
@@ -278,7 +280,7 @@ static void
 a_hundred_thousand_rows(void **state)
 {
     struct rig *rig = *state;
-    const char *sql = "select i from generate_series(1, 100000) i";
+    const char *sql = dialect->hundred_thousand;
     given_many(rig, sql, 100000);
     struct ps_conn *conn = opened(rig);
     const struct ps_statement statement = {.sql = ps_str_of(sql),
@@ -301,7 +303,7 @@ static void
 a_value_of_ten_mebibytes(void **state)
 {
     struct rig *rig = *state;
-    const char *sql = "select repeat('0', 10485760) as v";
+    const char *sql = dialect->ten_mebibytes;
     if (rig->fake) {
         char *text = malloc(BIG + 16);
         assert_non_null(text);
@@ -326,12 +328,12 @@ static void
 text_beyond_the_basic_plane(void **state)
 {
     struct rig *rig = *state;
-    const char *sql = "select '🎉𝄞é日' as \"🦆 x\"";
+    const char *sql = dialect->beyond_the_basic_plane;
     given_rows(rig, sql, "\xf0\x9f\xa6\x86_x:25\n🎉𝄞é日");
     struct ps_conn *conn = opened(rig);
     expect_json(rig, conn, sql,
-                on_fake ? "[{\"🦆_x\":\"🎉𝄞é日\"}]"
-                        : "[{\"🦆 x\":\"🎉𝄞é日\"}]");
+                dialect->fake ? "[{\"🦆_x\":\"🎉𝄞é日\"}]"
+                              : "[{\"🦆 x\":\"🎉𝄞é日\"}]");
     ps_conn_close(&conn);
 }
 
@@ -339,7 +341,7 @@ static void
 a_row_that_the_sink_refuses(void **state)
 {
     struct rig *rig = *state;
-    const char *sql = "select i from generate_series(1, 50000) i";
+    const char *sql = dialect->fifty_thousand;
     given_many(rig, sql, 50000);
     given_rows(rig, "select 1 as one", "one:23\n1");
     struct ps_conn *conn = opened(rig);
@@ -363,27 +365,16 @@ static void
 errors_keep_the_servers_code_and_words(void **state)
 {
     struct rig *rig = *state;
-    static const struct {
-        const char *sql, *sqlstate, *message;
-    } cases[] = {
-        {"select 1/0",                                        "22012", "division by zero"                  },
-        {"selekt 1",                                          "42601", "syntax error at or near \"selekt\""},
-        {"select * from missing",                             "42P01",
-         "relation \"missing\" does not exist"                                                             },
-        {"select '🎉'::int",                                "22P02",
-         "invalid input syntax for type integer: \"🎉\""                                                 },
-        {"do $$ begin raise exception 'own words' using errcode = 'P1234', "
-         "hint = 'a hint', detail = 'more'; end $$", "P1234", "own words (more) (hint: a hint)"   },
-    };
+    const struct refused *cases = dialect->refused;
     struct ps_conn *conn = opened(rig);
-    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; cases[i].sql; i++) {
         given(rig, cases[i].sql,
               &(struct ps_fake_reply){.rc = PS_ORIGIN_SQL,
-                                      .sqlstate = cases[i].sqlstate,
+                                      .sqlstate = cases[i].code,
                                       .message = cases[i].message});
         run(rig, conn, cases[i].sql);
         assert_int_equal(rig->rc, PS_ORIGIN_SQL);
-        assert_string_equal(rig->err.sqlstate, cases[i].sqlstate);
+        assert_string_equal(rig->err.sqlstate, cases[i].code);
         assert_string_equal(rig->err.message, cases[i].message);
         assert_int_equal(rig->outcome.state, PS_CONN_IDLE);
         assert_false(rig->outcome.not_sent);
@@ -398,18 +389,19 @@ an_open_transaction_is_told(void **state)
 {
     struct rig *rig = *state;
     struct ps_fake_reply open = {.state = PS_CONN_TRANSACTION};
-    given(rig, "begin", &open);
+    given(rig, dialect->begin, &open);
     struct ps_fake_reply failed = {
         .rc = PS_ORIGIN_SQL, .sqlstate = "22012", .state = PS_CONN_TRANSACTION};
-    given(rig, "select 1/0", &failed);
-    given(rig, "rollback", &(struct ps_fake_reply){.command = "ROLLBACK"});
+    given(rig, dialect->divide_by_zero, &failed);
+    given(rig, dialect->rollback,
+          &(struct ps_fake_reply){.command = "ROLLBACK"});
     struct ps_conn *conn = opened(rig);
-    run(rig, conn, "begin");
-    assert_int_equal(rig->rc, PS_OK);
+    run(rig, conn, dialect->begin);
+    assert_int_equal(rig->rc, dialect->transaction_rc);
     assert_int_equal(rig->outcome.state, PS_CONN_TRANSACTION);
-    run(rig, conn, "select 1/0");
+    run(rig, conn, dialect->divide_by_zero);
     assert_int_equal(rig->outcome.state, PS_CONN_TRANSACTION);
-    run(rig, conn, "rollback");
+    run(rig, conn, dialect->rollback);
     assert_int_equal(rig->outcome.state, PS_CONN_IDLE);
     ps_conn_close(&conn);
 }
@@ -420,7 +412,7 @@ static void
 begin_sleep(struct rig *rig, struct ps_conn *conn,
             const struct ps_statement *statement)
 {
-    given(rig, "select pg_sleep(60)", &(struct ps_fake_reply){.hang = true});
+    given(rig, dialect->sleep, &(struct ps_fake_reply){.hang = true});
     rig->done = false;
     ps_conn_execute(conn, statement, NULL, rig_on_outcome, rig);
     assert_false(rig->done);
@@ -430,12 +422,12 @@ static void
 a_cancelled_statement_ends(void **state)
 {
     struct rig *rig = *state;
-    const struct ps_statement sleep = {.sql = PS_STR("select pg_sleep(60)"),
+    const struct ps_statement sleep = {.sql = ps_str_of(dialect->sleep),
                                        .timeout_ms = 30000};
     struct ps_conn *conn = opened(rig);
     begin_sleep(rig, conn, &sleep);
     /* It must be at work there: a cancel before that hits nothing. */
-    for (int i = 0; i < 20 && !on_fake; i++) {
+    for (int i = 0; i < 20 && !dialect->fake; i++) {
         ps_loop_turn(rig->loop);
         rig_linger(rig, 5);
     }
@@ -456,7 +448,7 @@ static void
 a_statement_that_takes_too_long_ends(void **state)
 {
     struct rig *rig = *state;
-    const struct ps_statement sleep = {.sql = PS_STR("select pg_sleep(60)"),
+    const struct ps_statement sleep = {.sql = ps_str_of(dialect->sleep),
                                        .timeout_ms = 60};
     struct ps_conn *conn = opened(rig);
     begin_sleep(rig, conn, &sleep);
@@ -488,9 +480,9 @@ static void
 closed_while_busy(void **state)
 {
     struct rig *rig = *state;
-    const struct ps_statement sleep = {.sql = PS_STR("select pg_sleep(60)"),
+    const struct ps_statement sleep = {.sql = ps_str_of(dialect->sleep),
                                        .timeout_ms = 30000};
-    given(rig, "select pg_sleep(60)", &(struct ps_fake_reply){.hang = true});
+    given(rig, dialect->sleep, &(struct ps_fake_reply){.hang = true});
     struct ps_conn *conn = opened(rig);
     ps_conn_execute(conn, &sleep, NULL, outcome_never, rig);
     ps_conn_close(&conn);
@@ -511,7 +503,7 @@ closed_while_busy(void **state)
 static void
 break_in(struct rig *rig, bool may_write, enum ps_rc want)
 {
-    const char *sql = "select pg_terminate_backend(pg_backend_pid())";
+    const char *sql = dialect->end_self;
     struct ps_fake_reply dies = {.rc = PS_ORIGIN_LOST, .state = PS_CONN_BROKEN};
     given(rig, sql, &dies);
     const struct ps_statement statement = {
@@ -562,9 +554,7 @@ kill_others(struct rig *rig)
         return;
     }
     struct ps_conn *killer = opened(rig);
-    run(rig, killer,
-        "select pg_terminate_backend(pid) from pg_stat_activity where "
-        "usename = 'app' and pid <> pg_backend_pid()");
+    run(rig, killer, dialect->end_others);
     assert_int_equal(rig->rc, PS_OK);
     ps_conn_close(&killer);
 }
@@ -610,10 +600,17 @@ static void
 a_reset_session_is_idle(void **state)
 {
     struct rig *rig = *state;
-    given(rig, "begin", &(struct ps_fake_reply){.state = PS_CONN_TRANSACTION});
+    given(rig, dialect->begin,
+          &(struct ps_fake_reply){.state = PS_CONN_TRANSACTION});
     given_rows(rig, "select 1 as one", "one:23\n1");
     struct ps_conn *conn = opened(rig);
-    run(rig, conn, "begin");
+    run(rig, conn, dialect->begin);
+    if (dialect->no_reset) {
+        assert_int_equal(rig_reset(rig, conn), PS_UNSUPPORTED);
+        assert_false(ps_conn_alive(conn));
+        ps_conn_close(&conn);
+        return;
+    }
     assert_int_equal(rig_reset(rig, conn), PS_OK);
     assert_true(ps_conn_alive(conn));
     expect_json(rig, conn, "select 1 as one", "[{\"one\":1}]");
@@ -628,8 +625,9 @@ use_once(struct rig *rig)
 {
     struct ps_conn *conn = opened(rig);
     expect_json(rig, conn, "select 1 as one", "[{\"one\":1}]");
-    run(rig, conn, "select 1/0");
-    assert_int_equal(rig_reset(rig, conn), PS_OK);
+    run(rig, conn, dialect->divide_by_zero);
+    assert_int_equal(rig_reset(rig, conn),
+                     dialect->no_reset ? PS_UNSUPPORTED : PS_OK);
     ps_conn_close(&conn);
     struct ps_login wrong = rig_login();
     wrong.password = PS_STR("wrong");
@@ -651,7 +649,7 @@ nothing_is_leaked(void **state)
     struct rig *rig = *state;
     rig->conf->tls_mode = PS_TLS_DISABLE;
     given_rows(rig, "select 1 as one", "one:23\n1");
-    given(rig, "select 1/0",
+    given(rig, dialect->divide_by_zero,
           &(struct ps_fake_reply){.rc = PS_ORIGIN_SQL, .sqlstate = "22012"});
     for (int i = 0; i < 10; i++)
         use_once(rig); /* what is made once is made */
@@ -670,12 +668,11 @@ nothing_is_leaked(void **state)
 int
 main(int argc, char **argv)
 {
-    if (argc != 2 ||
-        (strcmp(argv[1], "fake") != 0 && strcmp(argv[1], "postgres") != 0)) {
-        fprintf(stderr, "usage: %s fake|postgres\n", argv[0]);
+    dialect = argc == 2 ? dialect_find(argv[1]) : NULL;
+    if (!dialect) {
+        fprintf(stderr, "usage: %s fake|postgres|mssql\n", argv[0]);
         return 2;
     }
-    on_fake = strcmp(argv[1], "fake") == 0;
     unused_port = rig_unused_port();
     const struct CMUnitTest tests[] = {
         TEST(a_login_opens_an_idle_session),

@@ -19,7 +19,7 @@ setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     assert_non_null(rig);
-    rig_init(rig, false);
+    rig_init(rig, dialect_find("postgres"));
     server_port = rig->conf->port;
     *state = rig;
     return 0;

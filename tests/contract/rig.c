@@ -3,6 +3,7 @@
 #include "common/check.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,26 +12,51 @@ enum {
     RESULT_MAX = 256 << 20
 };
 
-void
-rig_init(struct rig *rig, bool fake)
+static char *
+file_text(const char *path)
 {
+    FILE *file = path ? fopen(path, "r") : NULL;
+    char *text = NULL;
+    size_t cap = 0;
+    PS_CHECK(file && getdelim(&text, &cap, '\0', file) > 0);
+    fclose(file);
+    return text;
+}
+
+static void
+reach_server(struct rig *rig, const struct dialect *dialect)
+{
+    const char *port = getenv(dialect->port_env);
+    PS_CHECK(port);
+    rig->conf->provider = dialect->provider;
+    rig->conf->port = (uint16_t)strtoul(port, NULL, 10);
+    if (dialect->ca_env) {
+        rig->conf->tls_ca_pem = file_text(getenv(dialect->ca_env));
+        rig->conf->tls_mode = PS_TLS_VERIFY_FULL;
+    }
+    rig->resolver = ps_resolver_new(1, 1000);
+    rig->driver = ps_driver_find(dialect->provider);
+}
+
+void
+rig_init(struct rig *rig, const struct dialect *dialect)
+{
+    bool fake = dialect->fake;
     memset(rig, 0, sizeof(*rig));
     ps_backend_init();
+    rig->dialect = dialect;
     rig->clock = fake ? ps_clock_virtual_new() : ps_clock_real();
     rig->loop = ps_loop_new(rig->clock, "contract");
     rig->conf = ps_cache_conf_new("0b0e5f2a-0000-4000-8000-00000000000a",
                                   "contract", "localhost");
+    PS_CHECK(rig->clock && rig->loop && rig->conf);
     if (fake) {
         rig->fake = ps_fake_new();
         rig->driver = ps_fake_driver(rig->fake);
     } else {
-        const char *port = getenv("PS_PG_PORT");
-        PS_CHECK(port);
-        rig->conf->port = (uint16_t)strtoul(port, NULL, 10);
-        rig->resolver = ps_resolver_new(1, 1000);
-        rig->driver = ps_driver_find(PS_PROVIDER_POSTGRES);
+        reach_server(rig, dialect);
     }
-    PS_CHECK(rig->loop && rig->conf && rig->driver);
+    PS_CHECK(rig->driver);
 }
 
 void
@@ -166,6 +192,7 @@ rig_json(struct rig *rig, struct ps_conn *conn, const char *sql)
     char *body = NULL;
     size_t len = 0;
     PS_CHECK(rows);
+    ps_rows_json_set_provider(rows, (int)rig->dialect->provider);
     rig_run(rig, conn, &statement, ps_rows_json_sink(rows));
     if (rig->rc == PS_OK) {
         PS_CHECK(ps_rows_json_take(rows, &body, &len) == PS_OK);

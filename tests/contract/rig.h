@@ -1,19 +1,21 @@
 /*
  * What the contract tests stand on: one loop, one driver, and calls that wait
  * for their end. The same test runs on the fake driver and a virtual clock,
- * and on PostgreSQL (tests/contract/with_postgres) and real time.
+ * and on real servers (with_postgres, with_tds) and real time.
  */
 #ifndef PS_TESTS_CONTRACT_RIG_H
 #define PS_TESTS_CONTRACT_RIG_H
 
 #include "agent/backend/backend.h"
 #include "agent/backend/fake.h"
+#include "tests/contract/dialects.h"
 
 struct rig {
+    const struct dialect *dialect;
     struct ps_clock *clock;
     struct ps_loop *loop;
     struct ps_resolver *resolver;
-    struct ps_fake *fake; /* NULL: PostgreSQL */
+    struct ps_fake *fake; /* NULL: a real server */
     const struct ps_driver *driver;
     struct ps_cache_conf *conf;
     bool done;
@@ -23,8 +25,8 @@ struct rig {
     struct ps_outcome outcome;
 };
 
-/* fake false: the PostgreSQL of the environment. */
-void rig_init(struct rig *rig, bool fake);
+/* The server of the dialect, as the environment says. */
+void rig_init(struct rig *rig, const struct dialect *dialect);
 void rig_done(struct rig *rig);
 /* A port of loopback where nobody listens. */
 uint16_t rig_unused_port(void);

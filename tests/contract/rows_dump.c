@@ -1,8 +1,8 @@
 /*
  * Statements from standard input, each ended by a NUL byte, through the agent's
  * own driver and encoder: one line of JSON per statement on standard output,
- * or "! code: message". tests/e2e/types_driver.test.mjs compares the lines with
- * what knex and pg make of the same statements.
+ * or "! code: message". The argument says whose driver (dialects.h). Tests of
+ * tests/e2e compare the lines with what knex makes of the same statements.
  */
 #include "common/check.h"
 #include "tests/contract/rig.h"
@@ -11,10 +11,16 @@
 #include <stdlib.h>
 
 int
-main(void)
+main(int argc, char **argv)
 {
+    const struct dialect *dialect =
+        dialect_find(argc > 1 ? argv[1] : "postgres");
     struct rig rig;
-    rig_init(&rig, false);
+    if (!dialect || dialect->fake) {
+        fprintf(stderr, "usage: %s [postgres|mssql]\n", argv[0]);
+        return 2;
+    }
+    rig_init(&rig, dialect);
     struct ps_conn *conn = rig_open(&rig);
     if (rig.rc != PS_OK) {
         fprintf(stderr, "cannot connect: %s\n", rig.err.message);

@@ -431,7 +431,7 @@ class Query:
 
     def infer_one(self, node, scope):
         if node.kind == 'string':
-            size = max(1, len(node.literal))
+            size = max(1, len(node.literal.encode('utf-16le')) // 2)
             wide = node.text[0] in 'nN'
             return Type('nvarchar' if wide else 'varchar', size if size <= (4000 if wide else 8000) else -1)
         if node.kind == 'number':
