@@ -12,6 +12,8 @@
 
 #include "common/check.h"
 
+#include <openssl/err.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -52,6 +54,15 @@ wait_for(struct my_conn *self, int status)
 }
 
 /* status: of the step's last call. */
+/* OpenSSL keeps errors by thread, not by connection: what is left of another's
+ * would make a read that must wait look like one that failed. */
+static int
+start(struct my_conn *self)
+{
+    ERR_clear_error();
+    return steps[self->step].start(self);
+}
+
 static void
 drive(struct my_conn *self, int status)
 {
@@ -67,7 +78,7 @@ drive(struct my_conn *self, int status)
             ps_my_run_later(self, self->step);
             return;
         }
-        status = steps[self->step].start(self);
+        status = start(self);
     }
 }
 
@@ -77,7 +88,7 @@ ps_my_run(struct my_conn *self, enum my_step step)
     PS_CHECK(!self->suspended);
     self->step = step;
     self->in_row = 0;
-    drive(self, steps[step].start(self));
+    drive(self, start(self));
 }
 
 void
@@ -93,6 +104,7 @@ static void
 resume(struct my_conn *self, int ready)
 {
     self->in_row = 0;
+    ERR_clear_error();
     drive(self, steps[self->step].cont(self, ready));
 }
 

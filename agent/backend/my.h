@@ -73,6 +73,7 @@ struct my_exec {
     bool unsure;   /* the connection broke after something was sent */
     bool complete; /* the server is done with it */
     bool retried;  /* prepared anew, because the server asked for it */
+    bool again;    /* to be prepared anew once the old one is closed */
     uint64_t rows;
     uint64_t begun_us;
 };
@@ -177,6 +178,8 @@ enum my_next ps_my_exec_failed(struct my_conn *self, unsigned number,
                                const char *sqlstate, const char *message);
 /* The server is done with the statement, or with the reset. */
 enum my_next ps_my_exec_complete(struct my_conn *self);
+/* The statement with other columns than before is closed: once more. */
+enum my_next ps_my_exec_again(struct my_conn *self);
 /* The reset's SET is done. */
 enum my_next ps_my_reset_done(struct my_conn *self);
 
@@ -212,6 +215,6 @@ void ps_my_statement_error(unsigned number, const char *sqlstate,
                            const char *message, struct ps_err *err,
                            bool *fatal);
 bool ps_my_was_interrupted(unsigned number);
-enum ps_rc ps_my_connect_error(MYSQL *my, struct ps_err *err);
+enum ps_rc ps_my_connect_error(MYSQL *my, bool verifies, struct ps_err *err);
 
 #endif

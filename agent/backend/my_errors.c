@@ -122,13 +122,17 @@ errno_of(const char *text)
     return number;
 }
 
+/* Where nothing is verified the library may still name a doubt about the
+ * certificate, when in truth the line broke. */
 static enum ps_rc
-tls_error(const char *text, struct ps_err *err)
+tls_error(const char *text, bool verifies, struct ps_err *err)
 {
     if (strstr(text, "does not support"))
         return ps_err_set(err, PS_ORIGIN_TLS,
                           "the database does not offer TLS, which this "
                           "cache's tls setting requires");
+    if (!verifies)
+        return ps_err_set(err, PS_ORIGIN_TLS, NULL);
     if (strstr(text, "ertificate") || strstr(text, "self") ||
         strstr(text, "verif"))
         return ps_err_set(err, PS_ORIGIN_CERT, NULL);
@@ -140,7 +144,7 @@ tls_error(const char *text, struct ps_err *err)
 }
 
 enum ps_rc
-ps_my_connect_error(MYSQL *my, struct ps_err *err)
+ps_my_connect_error(MYSQL *my, bool verifies, struct ps_err *err)
 {
     unsigned number = mysql_errno(my);
     const char *text = mysql_error(my);
@@ -152,7 +156,7 @@ ps_my_connect_error(MYSQL *my, struct ps_err *err)
     case CR_UNKNOWN_HOST:
         return ps_err_set(err, PS_ORIGIN_HOST, NULL);
     case CR_SSL_CONNECTION_ERROR:
-        return tls_error(text, err);
+        return tls_error(text, verifies, err);
     case CR_CONNECTION_ERROR:
     case CR_CONN_HOST_ERROR:
     case CR_IPSOCK_ERROR:
@@ -161,8 +165,8 @@ ps_my_connect_error(MYSQL *my, struct ps_err *err)
     case CR_SERVER_LOST_EXTENDED:
     case CR_SERVER_GONE_ERROR:
         return ps_err_set(err, PS_ORIGIN_LOST,
-                          "the database closed the connection before the "
-                          "login was done");
+                          "the connection ended before the login was done; "
+                          "is this a MySQL or MariaDB server?");
     default:
         return ps_err_set(err, PS_ORIGIN_UNAVAILABLE, NULL);
     }

@@ -345,6 +345,27 @@ my_execute_cont(struct my_conn *self, int ready)
     return mysql_stmt_execute_cont(&self->failed, self->current->stmt, ready);
 }
 
+/* What the server says of the columns now. The statement has the names of when
+ * it was prepared, and the library does not renew them; one whose table was
+ * altered since is not kept. NULL: the server saw no need to say it again. */
+static const MYSQL_FIELD *
+stmt_fields(struct my_conn *self)
+{
+    const MYSQL_STMT *stmt = self->current->stmt;
+    const MYSQL_FIELD *now = self->my->fields;
+    if (!now || self->my->field_count != stmt->field_count)
+        return stmt->fields;
+    for (unsigned i = 0; i < stmt->field_count; i++) {
+        const MYSQL_FIELD *then = &stmt->fields[i];
+        if (now[i].name_length != then->name_length ||
+            memcmp(now[i].name, then->name, then->name_length) != 0) {
+            ps_my_prepared_drop(self);
+            break;
+        }
+    }
+    return now;
+}
+
 static enum my_next
 stmt_result_begun(struct my_conn *self)
 {
@@ -356,7 +377,7 @@ stmt_result_begun(struct my_conn *self)
                                              : ps_my_exec_complete(self);
     }
     self->exec.rows = 0;
-    if (!ps_my_take_columns(self, stmt->fields, stmt->field_count) ||
+    if (!ps_my_take_columns(self, stmt_fields(self), stmt->field_count) ||
         !ps_my_bind_row(self))
         ps_my_exec_cancel(self, PS_NO_MEMORY);
     self->step = MY_STEP_STMT_FETCH;
@@ -371,14 +392,44 @@ must_prepare_anew(struct my_conn *self)
     return !self->exec.retried && number == ER_UNKNOWN_STMT_HANDLER;
 }
 
+/* A table was altered, and the library cannot read the rows that come. A read
+ * may be prepared and sent once more; what a write returned is lost. */
+static bool
+has_other_columns(struct my_conn *self)
+{
+    unsigned number = mysql_stmt_errno(self->current->stmt);
+    return !self->exec.retried && number == CR_NEW_STMT_METADATA &&
+           !self->exec.statement->may_write && !self->closing;
+}
+
 enum my_next
 my_execute_done(struct my_conn *self)
 {
     if (!self->failed)
         return stmt_result_begun(self);
+    if (has_other_columns(self)) {
+        self->exec.retried = self->exec.again = true;
+        ps_my_prepared_drop(self);
+        self->step = MY_STEP_STMT_CLOSE; /* reads and drops the rows */
+        return MY_GO;
+    }
     if (!must_prepare_anew(self))
         return stmt_failed(self);
     self->exec.retried = true;
+    self->step = MY_STEP_PREPARE;
+    return MY_GO;
+}
+
+enum my_next
+ps_my_exec_again(struct my_conn *self)
+{
+    struct my_exec *e = &self->exec;
+    e->again = false;
+    self->current = ps_my_prepared_new(self, e->statement->sql);
+    if (!self->current) {
+        ps_err_set(&e->failure, PS_NO_MEMORY, NULL);
+        return ps_my_exec_complete(self);
+    }
     self->step = MY_STEP_PREPARE;
     return MY_GO;
 }

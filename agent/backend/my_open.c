@@ -178,7 +178,7 @@ my_setup_done(struct my_conn *self)
         return ps_my_reset_done(self);
     if (self->failed) {
         struct ps_err err;
-        ps_my_connect_error(self->my, &err);
+        ps_my_connect_error(self->my, false, &err);
         finish(self, err.rc, &err);
     } else {
         finish(self, PS_OK, NULL);

@@ -119,5 +119,6 @@ my_stmt_close_done(struct my_conn *self)
         self->current = NULL;
     free(self->closing); /* its statement freed itself */
     self->closing = NULL;
-    return ps_my_exec_complete(self);
+    return self->exec.again ? ps_my_exec_again(self)
+                            : ps_my_exec_complete(self);
 }

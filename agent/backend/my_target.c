@@ -89,15 +89,21 @@ set_trust(const struct my_target *t, MYSQL *my, struct ps_err *err)
     return PS_OK;
 }
 
+static bool
+verifies(const struct my_target *t)
+{
+    return t->tls_mode == PS_TLS_VERIFY_CA || t->tls_mode == PS_TLS_VERIFY_FULL;
+}
+
 static enum ps_rc
 set_tls(const struct my_target *t, MYSQL *my, bool tls, struct ps_err *err)
 {
-    my_bool yes = 1, verify = t->tls_mode == PS_TLS_VERIFY_FULL;
+    my_bool yes = 1, names = t->tls_mode == PS_TLS_VERIFY_FULL;
     if (!tls)
         return PS_OK;
     mysql_options(my, MYSQL_OPT_SSL_ENFORCE, &yes);
-    mysql_options(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
-    if (t->tls_mode == PS_TLS_VERIFY_CA || verify)
+    mysql_options(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &names);
+    if (verifies(t))
         return set_trust(t, my, err);
     return PS_OK;
 }
@@ -155,7 +161,7 @@ try_connect(const struct my_target *t, bool *tls, unsigned timeout_s,
                            t->database[0] ? t->database : NULL, t->conf->port,
                            NULL, 0))
         return my;
-    ps_my_connect_error(my, err);
+    ps_my_connect_error(my, verifies(t), err);
     if (*tls && without_tls(t, my))
         *tls = false;
     mysql_close(my);

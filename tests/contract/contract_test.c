@@ -4,17 +4,17 @@
  *
  *   contract_test fake                     scripted origin, virtual clock
  *   with_postgres contract_test postgres   a real server
+ *   with_mariadb contract_test mariadb     another
  *   with_tds contract_test mssql           SQL Server's protocol over SQLite
  *
  * A test says with given() what the origin would answer; the real one knows
  * by itself. Statements are in the words of the dialect (dialects.h). What only
- * a real server has (stages of connecting, sessions, TLS) is in
- * postgres_test.c.
+ * one server has (stages of connecting, sessions, TLS) is in postgres_test.c
+ * and mariadb_test.c.
  */
-#include "tests/contract/rig.h"
+#include "tests/contract/steps.h"
 #include "tests/unit.h"
 
-#include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
 
@@ -67,44 +67,11 @@ given_rows(struct rig *rig, const char *sql, const char *text)
     given(rig, sql, &(struct ps_fake_reply){.rows = rows});
 }
 
-static struct ps_conn *
-opened(struct rig *rig)
-{
-    struct ps_conn *conn = rig_open(rig);
-    if (rig->rc != PS_OK)
-        fail_msg("cannot open: %s", rig->err.message);
-    return conn;
-}
-
 static void
-expect_json(struct rig *rig, struct ps_conn *conn, const char *sql,
-            const char *want)
+expect_command(const struct rig *rig, const char *want)
 {
-    char *got = rig_json(rig, conn, sql);
-    if (!got)
-        fail_msg("%s: %s", sql, rig->err.message);
-    assert_string_equal(got, want);
-    free(got);
-}
-
-static void
-run(struct rig *rig, struct ps_conn *conn, const char *sql)
-{
-    const struct ps_statement statement = {.sql = ps_str_of(sql),
-                                           .timeout_ms = 10000};
-    rig_run(rig, conn, &statement, NULL);
-}
-
-static size_t
-count_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    size_t n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
+    if (!dialect->no_commands)
+        assert_string_equal(rig->outcome.command, want);
 }
 
 /* A sink that counts, and refuses at a row. */
@@ -157,7 +124,7 @@ a_login_opens_an_idle_session(void **state)
     assert_ptr_equal(ps_conn_owner(conn), rig);
     expect_json(rig, conn, "select 1 as one", "[{\"one\":1}]");
     assert_int_equal(rig->outcome.state, PS_CONN_IDLE);
-    assert_string_equal(rig->outcome.command, "SELECT");
+    expect_command(rig, "SELECT");
     assert_int_equal(rig->outcome.rows, 1);
     ps_conn_close(&conn);
     assert_null(conn);
@@ -255,9 +222,9 @@ nulls_and_empty_results(void **state)
     expect_json(rig, conn, dialect->no_rows, "[]");
     assert_int_equal(rig->outcome.rows, 0);
     expect_json(rig, conn, dialect->make_table, "[]");
-    assert_string_equal(rig->outcome.command, dialect->make_table_command);
+    expect_command(rig, dialect->make_table_command);
     expect_json(rig, conn, dialect->insert_three, "[]");
-    assert_string_equal(rig->outcome.command, "INSERT");
+    expect_command(rig, "INSERT");
     assert_int_equal(rig->outcome.rows, 3);
     ps_conn_close(&conn);
 }
@@ -333,7 +300,7 @@ text_beyond_the_basic_plane(void **state)
     struct ps_conn *conn = opened(rig);
     expect_json(rig, conn, sql,
                 dialect->fake ? "[{\"🦆_x\":\"🎉𝄞é日\"}]"
-                              : "[{\"🦆 x\":\"🎉𝄞é日\"}]");
+                              : dialect->beyond_json);
     ps_conn_close(&conn);
 }
 
@@ -555,7 +522,6 @@ kill_others(struct rig *rig)
     }
     struct ps_conn *killer = opened(rig);
     run(rig, killer, dialect->end_others);
-    assert_int_equal(rig->rc, PS_OK);
     ps_conn_close(&killer);
 }
 
@@ -670,7 +636,7 @@ main(int argc, char **argv)
 {
     dialect = argc == 2 ? dialect_find(argv[1]) : NULL;
     if (!dialect) {
-        fprintf(stderr, "usage: %s fake|postgres|mssql\n", argv[0]);
+        fprintf(stderr, "usage: %s fake|postgres|mariadb|mssql\n", argv[0]);
         return 2;
     }
     unused_port = rig_unused_port();

@@ -24,12 +24,15 @@ struct dialect {
     const char *make_table, *make_table_command, *insert_three;
     const char *hundred_thousand, *fifty_thousand; /* 1 .. n */
     const char *ten_mebibytes;                     /* of '0', as v */
-    const char *beyond_the_basic_plane; /* 🎉𝄞é日 as "🦆 x" */
+    const char
+        *beyond_the_basic_plane; /* 🎉𝄞é日, as "🦆 x" where it can */
+    const char *beyond_json;     /* its row */
     const char *begin, *rollback, *divide_by_zero;
     enum ps_rc transaction_rc; /* what begin and rollback end with */
     const char *sleep;         /* a minute */
     const char *end_self;      /* the session ends while it runs */
-    const char *end_others;    /* another session of this user ends */
+    const char *end_others;    /* other sessions of this user end */
+    bool no_commands;          /* an outcome does not say the command */
     bool no_reset;             /* the driver says no to a reset */
     struct refused refused[6];
 };

@@ -1,18 +1,12 @@
 /*
  * What only a real PostgreSQL has: the stages of connecting, TLS, sessions and
- * what they leave behind, a connection that breaks at any byte.
+ * what they leave behind.
  *
  *   with_postgres postgres_test
  */
 #include "common/file.h"
-#include "tests/contract/relay.h"
-#include "tests/contract/rig.h"
+#include "tests/contract/steps.h"
 #include "tests/unit.h"
-
-#include <dirent.h>
-#include <stdio.h>
-
-static uint16_t server_port;
 
 static int
 setup(void **state)
@@ -20,7 +14,6 @@ setup(void **state)
     struct rig *rig = calloc(1, sizeof(*rig));
     assert_non_null(rig);
     rig_init(rig, dialect_find("postgres"));
-    server_port = rig->conf->port;
     *state = rig;
     return 0;
 }
@@ -34,68 +27,7 @@ teardown(void **state)
     return 0;
 }
 
-static struct ps_conn *
-opened(struct rig *rig)
-{
-    struct ps_conn *conn = rig_open(rig);
-    if (rig->rc != PS_OK)
-        fail_msg("cannot open: %s", rig->err.message);
-    return conn;
-}
-
-static void
-run(struct rig *rig, struct ps_conn *conn, const char *sql)
-{
-    const struct ps_statement statement = {.sql = ps_str_of(sql),
-                                           .timeout_ms = 10000};
-    rig_run(rig, conn, &statement, NULL);
-}
-
-static void
-expect_json(struct rig *rig, struct ps_conn *conn, const char *sql,
-            const char *want)
-{
-    char *got = rig_json(rig, conn, sql);
-    if (!got)
-        fail_msg("%s: %s", sql, rig->err.message);
-    assert_string_equal(got, want);
-    free(got);
-}
-
-static size_t
-count_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    size_t n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 /* ----------------------------------------------------- stages of connecting */
-
-static void
-expect_open(struct rig *rig, enum ps_rc want)
-{
-    struct ps_conn *conn = rig_open(rig);
-    if (rig->rc != want)
-        fail_msg("%s (%s), not %s", ps_err_info(rig->rc)->code,
-                 rig->err.message, ps_err_info(want)->code);
-    ps_conn_close(&conn);
-}
-
-/* As expect_open, with what the relay does in between. */
-static void
-expect_open_by(struct rig *rig, struct relay_conf relay_conf, enum ps_rc want)
-{
-    struct relay *relay = relay_new(rig->loop, &relay_conf);
-    rig->conf->port = relay_port(relay);
-    expect_open(rig, want);
-    rig->conf->port = server_port;
-    relay_free(&relay);
-}
 
 static void
 every_stage_has_its_code(void **state)
@@ -108,7 +40,7 @@ every_stage_has_its_code(void **state)
     rig->conf->host = strdup("localhost");
     rig->conf->port = rig_unused_port();
     expect_open(rig, PS_ORIGIN_REFUSED);
-    rig->conf->port = server_port;
+    rig->conf->port = rig->port;
     expect_open(rig, PS_OK);
     rig->conf->connect_timeout_ms = 150;
     expect_open_by(rig, (struct relay_conf){.silent = true}, PS_ORIGIN_TIMEOUT);
@@ -216,27 +148,6 @@ tls_as_the_definition_says(void **state)
 }
 
 /* ------------------------------------------------------------ parameters */
-
-static void
-expect_params(struct rig *rig, struct ps_conn *conn, const char *sql,
-              const struct ps_param *params, size_t n, const char *want)
-{
-    const struct ps_statement statement = {.sql = ps_str_of(sql),
-                                           .params = params,
-                                           .n_params = n,
-                                           .timeout_ms = 10000};
-    struct ps_rows_json *rows = ps_rows_json_new(1 << 20);
-    char *body = NULL;
-    size_t len = 0;
-    rig_run(rig, conn, &statement, ps_rows_json_sink(rows));
-    if (rig->rc != PS_OK)
-        fail_msg("%s: %s", sql, rig->err.message);
-    assert_int_equal(ps_rows_json_take(rows, &body, &len), PS_OK);
-    assert_int_equal(len, strlen(want));
-    assert_memory_equal(body, want, len);
-    free(body);
-    ps_rows_json_free(&rows);
-}
 
 static void
 parameters_of_every_kind(void **state)
@@ -399,98 +310,6 @@ a_reset_undoes_every_change(void **state)
     ps_conn_close(&conn);
 }
 
-/* ------------------------------------------------------------ broken lines */
-
-/* Login and one statement over a line that is cut after n bytes from the
- * server. How many there are when it is not cut. */
-static size_t
-cut_after(struct rig *rig, size_t n, bool may_write)
-{
-    const struct relay_conf relay_conf = {.server_port = server_port,
-                                          .cut_after = n};
-    struct relay *relay = relay_new(rig->loop, &relay_conf);
-    const struct ps_statement statement = {.sql = PS_STR("select 'answer'"),
-                                           .timeout_ms = 10000,
-                                           .may_write = may_write};
-    rig->conf->port = relay_port(relay);
-    struct ps_conn *conn = rig_open(rig);
-    size_t bytes = relay_bytes(relay);
-    if (rig->rc != PS_OK) {
-        if (rig->rc != PS_ORIGIN_LOST && rig->rc != PS_ORIGIN_TLS)
-            fail_msg("open, cut after %zu: %s", n, ps_err_info(rig->rc)->code);
-    } else if (n > bytes) {
-        rig_run(rig, conn, &statement, NULL);
-        bytes = relay_bytes(relay);
-        enum ps_rc want = may_write ? PS_OUTCOME_UNKNOWN : PS_ORIGIN_LOST;
-        if (rig->rc != PS_OK && rig->rc != want)
-            fail_msg("cut after %zu: %s", n, ps_err_info(rig->rc)->code);
-        if (rig->rc != PS_OK)
-            assert_int_equal(rig->outcome.state, PS_CONN_BROKEN);
-        if (n < SIZE_MAX && rig->rc == PS_OK)
-            assert_int_equal(bytes, n);
-    }
-    ps_conn_close(&conn);
-    relay_free(&relay);
-    return bytes;
-}
-
-static void
-a_line_that_is_cut_at_any_byte(void **state)
-{
-    struct rig *rig = *state;
-    rig->conf->tls_mode = PS_TLS_DISABLE;
-    size_t all = cut_after(rig, SIZE_MAX, false);
-    assert_int_equal(rig->rc, PS_OK);
-    size_t descriptors = count_descriptors();
-    size_t unknown = 0;
-    for (size_t n = 0; n < all; n += 5) {
-        cut_after(rig, n, n / 5 % 2);
-        unknown += rig->rc == PS_OUTCOME_UNKNOWN;
-    }
-    assert_true(unknown > 5);
-    assert_int_equal(count_descriptors(), descriptors);
-}
-
-static void
-a_line_that_is_cut_inside_tls(void **state)
-{
-    struct rig *rig = *state;
-    rig->conf->tls_mode = PS_TLS_REQUIRE;
-    size_t all = cut_after(rig, SIZE_MAX, false);
-    assert_int_equal(rig->rc, PS_OK);
-    size_t descriptors = count_descriptors();
-    for (size_t n = 1; n < all; n += 61)
-        cut_after(rig, n, n % 2);
-    assert_int_equal(count_descriptors(), descriptors);
-}
-
-/* The line goes silent: the time-out ends it, and the cancel, which gets no
- * answer either, a second later. */
-static void
-go_silent(struct rig *rig, bool may_write, enum ps_rc want)
-{
-    const struct relay_conf relay_conf = {.server_port = server_port,
-                                          .cut_after = SIZE_MAX};
-    struct relay *relay = relay_new(rig->loop, &relay_conf);
-    const struct ps_statement statement = {
-        .sql = PS_STR("select 1"), .timeout_ms = 50, .may_write = may_write};
-    rig->conf->port = relay_port(relay);
-    struct ps_conn *conn = opened(rig);
-    relay_stall(relay);
-    rig_run(rig, conn, &statement, NULL);
-    assert_int_equal(rig->rc, want);
-    assert_int_equal(rig->outcome.state, PS_CONN_BROKEN);
-    ps_conn_close(&conn);
-    relay_free(&relay);
-}
-
-static void
-a_line_that_goes_silent(void **state)
-{
-    go_silent(*state, false, PS_QUERY_TIMEOUT);
-    go_silent(*state, true, PS_OUTCOME_UNKNOWN);
-}
-
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -506,9 +325,6 @@ main(void)
         TEST(several_statements_give_the_last_result),
         TEST(a_row_larger_than_the_limit),
         TEST(a_reset_undoes_every_change),
-        TEST(a_line_that_is_cut_at_any_byte),
-        TEST(a_line_that_is_cut_inside_tls),
-        TEST(a_line_that_goes_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,17 @@ on_client(void *arg, unsigned ready)
         write_all(pair->server, bytes, (size_t)n);
 }
 
+/* For a protocol whose server speaks first. */
+static void
+speak_first(struct pair *pair)
+{
+    const struct relay_conf *conf = &pair->relay->conf;
+    if (conf->says.len)
+        write_all(pair->client, conf->says.ptr, conf->says.len);
+    else if (conf->cut_after == 0)
+        pair_free(pair);
+}
+
 static int
 connect_to(uint16_t port)
 {
@@ -124,6 +135,8 @@ on_listener(void *arg, unsigned ready)
         pair->server_watch =
             ps_watch_new(relay->loop, pair->server, on_server, pair);
         ps_watch_set(pair->server_watch, PS_IO_READ);
+    } else if (relay->conf.first) {
+        speak_first(pair);
     }
 }
 

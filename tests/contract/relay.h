@@ -14,6 +14,7 @@ struct relay_conf {
     size_t cut_after;
     bool stall;
     struct ps_str says; /* instead of the server, once it was spoken to */
+    bool first;         /* `says`, or cut_after 0, without being spoken to */
     bool silent;        /* accepts, and that is all */
 };
 

@@ -29,7 +29,7 @@ reach_server(struct rig *rig, const struct dialect *dialect)
     const char *port = getenv(dialect->port_env);
     PS_CHECK(port);
     rig->conf->provider = dialect->provider;
-    rig->conf->port = (uint16_t)strtoul(port, NULL, 10);
+    rig->port = rig->conf->port = (uint16_t)strtoul(port, NULL, 10);
     if (dialect->ca_env) {
         rig->conf->tls_ca_pem = file_text(getenv(dialect->ca_env));
         rig->conf->tls_mode = PS_TLS_VERIFY_FULL;

@@ -18,6 +18,7 @@ struct rig {
     struct ps_fake *fake; /* NULL: a real server */
     const struct ps_driver *driver;
     struct ps_cache_conf *conf;
+    uint16_t port; /* the server's; conf->port may lead elsewhere */
     bool done;
     /* of the last operation */
     enum ps_rc rc;

@@ -17,7 +17,7 @@ main(int argc, char **argv)
         dialect_find(argc > 1 ? argv[1] : "postgres");
     struct rig rig;
     if (!dialect || dialect->fake) {
-        fprintf(stderr, "usage: %s [postgres|mssql]\n", argv[0]);
+        fprintf(stderr, "usage: %s [postgres|mariadb|mssql]\n", argv[0]);
         return 2;
     }
     rig_init(&rig, dialect);

@@ -19,7 +19,7 @@ const login = { user: 'app', password: 'app secret', database: 'app' };
 class Dump {
   constructor(port) {
     this.waiting = [];
-    this.child = spawn(program('ps_rows_dump'), [], {
+    this.child = spawn(program('ps_rows_dump'), ['postgres'], {
       stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, PS_PG_PORT: String(port) },
     });
     let pending = '';
