@@ -10,7 +10,7 @@ enum {
 
 /* A table as it is called in a statement. */
 struct ref {
-    char alias[12];
+    char alias[24];
     const struct maker_table *table;
 };
 struct scope {

@@ -28,11 +28,11 @@ enum {
 };
 
 struct maker_column {
-    char name[8];
+    char name[24];
     enum maker_kind kind;
 };
 struct maker_table {
-    char name[8];
+    char name[24];
     struct maker_column columns[MAKER_COLUMNS];
     size_t n_columns;
 };
