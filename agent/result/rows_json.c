@@ -7,8 +7,9 @@
  *
  * node-pg makes a row by assigning its values to the keys of an object in
  * order of the columns. Hence: of equal names the last value wins, at the
- * place of the first; names that are array indexes ("0", "17") come before
- * the others in ascending order; `__proto__` is a key like any other.
+ * place of the first (knex's mssql dialect makes an array of them, see
+ * values.h); names that are array indexes ("0", "17") come before the others
+ * in ascending order; `__proto__` is a key like any other.
  *
  * One thread at a time: the encoder belongs to the request.
  */
@@ -27,9 +28,15 @@ struct slot {
     struct ps_str name; /* while the slots are made: as the column has it */
     size_t key_at;      /* then: offset of "name": in the names buffer */
     size_t key_len;
-    size_t first, source; /* columns: of the place, of the value */
-    uint64_t index;       /* the name as array index, or UINT64_MAX */
-    uint32_t kind;        /* of the values, as self->values has it */
+    size_t first;     /* column: of the place */
+    uint64_t index;   /* the name as array index, or UINT64_MAX */
+    size_t source;    /* place among the sources, of the only value or */
+    size_t n_sources; /* of the first of those that become an array */
+};
+
+struct source {
+    size_t column;
+    uint32_t kind; /* of the values, as self->values has it */
 };
 
 struct ps_rows_json {
@@ -39,6 +46,7 @@ struct ps_rows_json {
     struct ps_buf names;   /* "a":"b":"c": */
     struct ps_buf scratch; /* elements of arrays */
     struct slot *slots;
+    struct source *sources; /* by name, then by column */
     size_t n_slots, slots_cap;
     size_t n_columns;
     uint64_t count;
@@ -92,46 +100,61 @@ by_place(const void *left, const void *right)
 
 /* Slots sorted by name: equal ones become one. */
 static void
-merge_duplicates(struct ps_rows_json *self)
+merge_duplicates(struct ps_rows_json *self, const struct ps_column *columns)
 {
     size_t n = 0;
     for (size_t i = 0; i < self->n_slots; i++) {
         struct slot *slot = &self->slots[i];
-        if (n > 0 && ps_str_eq(self->slots[n - 1].name, slot->name)) {
-            self->slots[n - 1].source = slot->source;
-            self->slots[n - 1].kind = slot->kind;
+        self->sources[i].column = slot->first;
+        self->sources[i].kind = self->values->kind_of(&columns[slot->first]);
+        if (n == 0 || !ps_str_eq(self->slots[n - 1].name, slot->name)) {
+            self->slots[n] = *slot;
+            self->slots[n].source = i;
+            self->slots[n++].n_sources = 1;
+        } else if (self->values->is_true) {
+            self->slots[n - 1].n_sources++;
         } else {
-            self->slots[n++] = *slot;
+            self->slots[n - 1].source = i;
         }
     }
     self->n_slots = n;
+}
+
+static bool
+grow(struct ps_rows_json *self, size_t count)
+{
+    if (count <= self->slots_cap)
+        return true;
+    struct slot *slots = reallocarray(self->slots, count, sizeof(*self->slots));
+    if (slots)
+        self->slots = slots;
+    struct source *sources =
+        reallocarray(self->sources, count, sizeof(*self->sources));
+    if (sources)
+        self->sources = sources;
+    if (!slots || !sources)
+        return false;
+    self->slots_cap = count;
+    return true;
 }
 
 static enum ps_rc
 make_slots(struct ps_rows_json *self, const struct ps_column *columns,
            size_t count)
 {
-    if (count > self->slots_cap) {
-        struct slot *grown =
-            reallocarray(self->slots, count, sizeof(*self->slots));
-        if (!grown)
-            return PS_NO_MEMORY;
-        self->slots = grown;
-        self->slots_cap = count;
-    }
+    if (!grow(self, count))
+        return PS_NO_MEMORY;
     self->n_slots = self->n_columns = count;
     for (size_t i = 0; i < count; i++) {
         self->slots[i] = (struct slot){
             .name = columns[i].name,
             .first = i,
-            .source = i,
             .index = array_index(columns[i].name),
         };
-        self->slots[i].kind = self->values->kind_of(&columns[i]);
     }
     if (count > 0) {
         qsort(self->slots, count, sizeof(*self->slots), by_name);
-        merge_duplicates(self);
+        merge_duplicates(self, columns);
         qsort(self->slots, self->n_slots, sizeof(*self->slots), by_place);
     }
     return PS_OK;
@@ -161,14 +184,58 @@ on_columns(struct ps_sink *sink, const struct ps_column *columns, size_t count)
     struct ps_rows_json *self =
         PS_CONTAINER_OF(sink, struct ps_rows_json, sink);
     PS_CHECK_OBJ(self, ENCODER_MAGIC);
-    ps_buf_clear(&self->body);
-    self->count = 0;
+    bool begin = !self->any_set || !self->values->all_sets;
+    if (begin) {
+        ps_buf_clear(&self->body);
+        self->count = 0;
+    }
     self->any_set = true;
     enum ps_rc rc = make_slots(self, columns, count);
     if (rc == PS_OK)
         rc = make_keys(self);
-    ps_buf_append_char(&self->body, '[');
+    if (begin)
+        ps_buf_append_char(&self->body, '[');
     return rc == PS_OK ? rc_of(&self->body) : rc;
+}
+
+static enum ps_rc
+put_value(struct ps_rows_json *self, const struct source *source,
+          const struct ps_cell *cells)
+{
+    const struct ps_cell *cell = &cells[source->column];
+    if (!cell->ptr) {
+        ps_buf_append(&self->body, "null", 4);
+        return PS_OK;
+    }
+    return self->values->json(&self->body, source->kind,
+                              (struct ps_str){cell->ptr, cell->len},
+                              &self->scratch);
+}
+
+/* Several values of one name; see values.h. */
+static enum ps_rc
+put_values(struct ps_rows_json *self, const struct slot *slot,
+           const struct ps_cell *cells)
+{
+    const struct source *source = &self->sources[slot->source];
+    const struct source *last = source + slot->n_sources - 1;
+    for (; source < last; source++) {
+        const struct ps_cell *cell = &cells[source->column];
+        if (cell->ptr &&
+            self->values->is_true(source->kind,
+                                  (struct ps_str){cell->ptr, cell->len}))
+            break;
+    }
+    if (source == last)
+        return put_value(self, source, cells);
+    enum ps_rc rc = PS_OK;
+    for (char mark = '['; rc == PS_OK && source <= last; source++) {
+        ps_buf_append_char(&self->body, mark);
+        rc = put_value(self, source, cells);
+        mark = ',';
+    }
+    ps_buf_append_char(&self->body, ']');
+    return rc;
 }
 
 static enum ps_rc
@@ -184,15 +251,11 @@ on_row(struct ps_sink *sink, const struct ps_cell *cells, size_t count)
     ps_buf_append_char(body, '{');
     for (size_t i = 0; i < self->n_slots; i++) {
         const struct slot *slot = &self->slots[i];
-        const struct ps_cell *cell = &cells[slot->source];
         ps_buf_append(body, self->names.data + slot->key_at, slot->key_len);
-        if (!cell->ptr) {
-            ps_buf_append(body, "null", 4);
-            continue;
-        }
-        struct ps_str text = {cell->ptr, cell->len};
         enum ps_rc rc =
-            self->values->json(body, slot->kind, text, &self->scratch);
+            slot->n_sources == 1
+                ? put_value(self, &self->sources[slot->source], cells)
+                : put_values(self, slot, cells);
         if (rc != PS_OK)
             return rc == PS_TOO_BIG ? PS_RESULT_TOO_BIG : rc;
     }
@@ -229,6 +292,7 @@ ps_rows_json_free(struct ps_rows_json **encoder)
     ps_buf_done(&old->names);
     ps_buf_done(&old->scratch);
     free(old->slots);
+    free(old->sources);
     free(old);
 }
 

@@ -282,9 +282,31 @@ json(struct ps_buf *out, uint32_t kind, struct ps_str text,
     return PS_OK;
 }
 
+/* What JavaScript takes for true. Numbers: a digit that is not 0 before the
+ * exponent; bigints are strings. */
+static bool
+is_true(uint32_t kind, struct ps_str text)
+{
+    switch ((enum kind)kind) {
+    case KIND_BIT:
+    case KIND_INT:
+    case KIND_FLOAT:
+    case KIND_DECIMAL:
+        for (size_t i = 0; i < text.len && (text.ptr[i] | 32) != 'e'; i++) {
+            if (text.ptr[i] >= '1' && text.ptr[i] <= '9')
+                return true;
+        }
+        return false;
+    case KIND_TEXT:
+        return text.len > 0;
+    default:
+        return true;
+    }
+}
+
 const struct ps_values ps_tds_values = {
     .kind_of = kind_of,
     .json = json,
     .all_sets = true,
-    .gather = true,
+    .is_true = is_true,
 };

@@ -19,10 +19,12 @@ struct ps_values {
                        struct ps_buf *scratch);
     /* The rows of all result sets make one answer; else the last set's do. */
     bool all_sets;
-    /* Of columns of one name the values become an array, as in knex's mssql
-     * dialect: a value that JavaScript takes for true is kept and the next
-     * one put behind it; else the next one replaces it. */
-    bool gather;
+    /*
+     * NULL: of columns of one name the last value wins. Else, as in knex's
+     * mssql dialect, such values become an array, from the first on that is
+     * true to JavaScript, which is what this says of one that is not NULL.
+     */
+    bool (*is_true)(uint32_t kind, struct ps_str text);
 };
 
 extern const struct ps_values ps_pg_values;
