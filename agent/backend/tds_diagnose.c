@@ -21,7 +21,9 @@ enum {
     PRELOGIN = 0x12,
     REPLY = 0x04,
     OPTION_ENCRYPTION = 1,
-    ENCRYPT_NOT_SUP = 2
+    ENCRYPT_NOT_SUP = 2,
+    SAYS_NOTHING = -1,
+    SPEAKS_OTHERWISE = -2
 };
 
 static enum ps_rc
@@ -86,7 +88,7 @@ connect_any(const struct ps_tds_target *target, int *fd)
     return rc;
 }
 
-/* The server's ENCRYPTION, -1: it does not speak TDS. */
+/* The server's ENCRYPTION, or what is wrong. */
 static int
 ask_encryption(int fd)
 {
@@ -99,23 +101,23 @@ ask_encryption(int fd)
     unsigned char in[512];
     size_t n = 0;
     if (send(fd, hello, sizeof(hello), MSG_NOSIGNAL) != (ssize_t)sizeof(hello))
-        return -1;
+        return SAYS_NOTHING;
     while (n < 8 || (n < sizeof(in) && n < (size_t)(in[2] << 8 | in[3]))) {
         if (!wait_for(fd, POLLIN))
-            return -1;
+            return SAYS_NOTHING;
         ssize_t got = recv(fd, in + n, sizeof(in) - n, 0);
         if (got <= 0)
-            return -1;
+            return SAYS_NOTHING;
         n += (size_t)got;
         if (in[0] != REPLY)
-            return -1;
+            return SPEAKS_OTHERWISE;
     }
     for (size_t at = 8; at + 5 <= n && in[at] != 0xff; at += 5) {
         size_t place = 8 + (size_t)(in[at + 1] << 8 | in[at + 2]);
         if (in[at] == OPTION_ENCRYPTION && place < n)
             return in[place];
     }
-    return -1;
+    return SPEAKS_OTHERWISE;
 }
 
 enum ps_rc
@@ -127,9 +129,9 @@ ps_tds_diagnose(const struct ps_tds_target *target, struct ps_err *err)
         return ps_err_set(err, rc, NULL);
     int encryption = ask_encryption(fd);
     close(fd);
-    if (encryption < 0)
+    if (encryption == SPEAKS_OTHERWISE)
         return ps_err_set(err, PS_ORIGIN_PROTOCOL, NULL);
-    if (target->tls == PS_TLS_DISABLE)
+    if (encryption == SAYS_NOTHING || target->tls == PS_TLS_DISABLE)
         return ps_err_set(err, PS_ORIGIN_LOST,
                           "the database closed the connection before the "
                           "login was done");

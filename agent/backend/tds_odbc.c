@@ -90,7 +90,8 @@ ps_tds_odbc_open(struct ps_tds_odbc *odbc, const struct ps_tds_target *target,
     ps_buf_init(&odbc->call, 1 << 20);
     if (!allocate(odbc))
         return ps_err_set(err, PS_NO_MEMORY, NULL);
-    uintptr_t seconds = (uintptr_t)(target->timeout_ms / 1000 + 1);
+    /* Leaves time to find out why, before the driver gives up. */
+    uintptr_t seconds = (uintptr_t)PS_MAX(target->timeout_ms * 7 / 10000, 1);
     SQLSetConnectAttr(odbc->dbc, SQL_ATTR_LOGIN_TIMEOUT, (SQLPOINTER)seconds,
                       0);
     SQLSetConnectAttr(odbc->dbc, SQL_ATTR_CURRENT_CATALOG,

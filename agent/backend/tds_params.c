@@ -184,7 +184,7 @@ ps_tds_params_bind(struct ps_tds_odbc *odbc,
         SQLPOINTER data = (SQLPOINTER)(uintptr_t)v->data;
         if (!SQL_SUCCEEDED(SQLBindParameter(
                 odbc->stmt, (SQLUSMALLINT)(i + 1), SQL_PARAM_INPUT, v->c_type,
-                v->sql_type, v->size, 0, data, v->len, &v->len)))
+                v->sql_type, v->size, 0, data, PS_MAX(v->len, 0), &v->len)))
             rc = PS_NO_MEMORY;
     }
     if (rc == PS_OK)

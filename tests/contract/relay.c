@@ -27,7 +27,7 @@ struct relay {
     struct ps_watch *watch;
     uint16_t port;
     size_t bytes;
-    bool stalled;
+    bool stalled, saw;
     struct ps_list pairs;
 };
 
@@ -81,6 +81,9 @@ on_client(void *arg, unsigned ready)
     char bytes[16384];
     (void)ready;
     ssize_t n = read(pair->client, bytes, sizeof(bytes));
+    if (n > 0 && conf->look_for.len &&
+        memmem(bytes, (size_t)n, conf->look_for.ptr, conf->look_for.len))
+        pair->relay->saw = true;
     if (n <= 0)
         pair_free(pair);
     else if (conf->says.len)
@@ -185,6 +188,12 @@ size_t
 relay_bytes(const struct relay *relay)
 {
     return relay->bytes;
+}
+
+bool
+relay_saw(const struct relay *relay)
+{
+    return relay->saw;
 }
 
 void

@@ -16,6 +16,7 @@ struct relay_conf {
     struct ps_str says; /* instead of the server, once it was spoken to */
     bool first;         /* `says`, or cut_after 0, without being spoken to */
     bool silent;        /* accepts, and that is all */
+    struct ps_str look_for; /* in what the client sends */
 };
 
 struct relay;
@@ -24,6 +25,8 @@ void relay_free(struct relay **relay);
 uint16_t relay_port(const struct relay *relay);
 /* From the server, all connections together. */
 size_t relay_bytes(const struct relay *relay);
+/* Was look_for sent, in one piece? */
+bool relay_saw(const struct relay *relay);
 /* From now on nothing more is passed on from the server. */
 void relay_stall(struct relay *relay);
 
