@@ -10,6 +10,8 @@ ps_sql_dialect_find(enum ps_dialect id)
     switch (id) {
     case PS_DIALECT_POSTGRES:
         return &ps_sql_dialect_postgres;
+    case PS_DIALECT_MYSQL:
+        return &ps_sql_dialect_mysql;
     default:
         return NULL;
     }

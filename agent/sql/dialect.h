@@ -131,5 +131,6 @@ struct ps_sql_dialect {
 const struct ps_sql_dialect *ps_sql_dialect_find(enum ps_dialect id);
 
 extern const struct ps_sql_dialect ps_sql_dialect_postgres;
+extern const struct ps_sql_dialect ps_sql_dialect_mysql;
 
 #endif

@@ -395,7 +395,8 @@ primary(struct ps_sql_parser *p, struct ps_sql_expr *out)
         break;
     case PS_TOK_OP:
         other(out);
-        if (t->ch == '*') /* SELECT * */
+        /* SELECT *, but no operand of an operator */
+        if (t->ch == '*' && (p->pos == 0 || t[-1].kind != PS_TOK_OP))
             p->pos++;
         else
             ps_sql_fail(p, t);

@@ -158,11 +158,19 @@ golden_postgres(void **state)
     run_dialect(PS_DIALECT_POSTGRES, "postgres", 250);
 }
 
+static void
+golden_mysql(void **state)
+{
+    (void)state;
+    run_dialect(PS_DIALECT_MYSQL, "mysql", 250);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_postgres),
+        cmocka_unit_test(golden_mysql),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,7 @@ static const struct {
     const char *folder;
 } dialects[] = {
     {PS_DIALECT_POSTGRES, "postgres"},
+    {PS_DIALECT_MYSQL,    "mysql"   },
 };
 
 static struct ps_str statements[MAX_STATEMENTS];
@@ -138,7 +139,17 @@ check_template(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
     return first;
 }
 
-/* The text with another literal in the place of each. */
+/* The number with other digits. */
+static void
+append_sevens(struct ps_buf *buf, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ps_buf_append_char(buf,
+                           text[i] >= '0' && text[i] <= '9' ? '7' : text[i]);
+}
+
+/* The text with another literal in the place of each. Where space changes the
+ * meaning (5--2 and 5 -- 2 of MySQL) none is added. */
 static struct ps_str
 other_literals(enum ps_dialect id, struct ps_str text, struct ps_buf *buf)
 {
@@ -147,7 +158,13 @@ other_literals(enum ps_dialect id, struct ps_str text, struct ps_buf *buf)
     while (lex.pos < lex.len) {
         struct ps_sql_token t = {.offset = (uint32_t)lex.pos};
         lex.dialect->next(&lex, &t);
-        if (t.kind == PS_TOK_NUMBER)
+        if (id == PS_DIALECT_MYSQL && t.kind == PS_TOK_NUMBER)
+            append_sevens(buf, text.ptr + t.offset, lex.pos - t.offset);
+        else if (id == PS_DIALECT_MYSQL && t.kind == PS_TOK_STRING)
+            ps_buf_append_c(buf, t.ch == '"'   ? "\"other\""
+                                 : t.ch == 'n' ? "n'other'"
+                                               : "'other'");
+        else if (t.kind == PS_TOK_NUMBER)
             ps_buf_append_c(buf, " 77 ");
         else if (t.kind == PS_TOK_STRING)
             ps_buf_append_c(buf, " 'other' ");
@@ -302,7 +319,7 @@ static const struct {
     {"SELECT ",                       "+"                            },
     {"SELECT ",                       "+*"                           },
     {"SELECT now(), ",                "'a'\n"                        },
-    {"SELECT ",                       "- $a "                        },
+    {"SELECT ",                       "- $a + "                      },
     {"SELECT ",                       "ARRAY["                       },
     {"SELECT ",                       "WITH x AS ("                  },
     {"SELECT ",                       "SELECT * FROM ("              },

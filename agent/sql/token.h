@@ -6,7 +6,7 @@
  * the text again. White space and comments are tokens too; the parser is
  * given an array without them (lex.c), the template and the key see all.
  *
- * Pure; a lexer's state is its position.
+ * Pure; a lexer's state is its position and a note of its own (`after`).
  */
 #ifndef PS_AGENT_SQL_TOKEN_H
 #define PS_AGENT_SQL_TOKEN_H
@@ -113,6 +113,7 @@ struct ps_sql_lexer {
     size_t len;
     size_t pos;
     unsigned modes;
+    unsigned after; /* the dialect's note on the token before; 0 at first */
 };
 
 /* Parts that the dialects' lexers share; all take the lexer at the token's
