@@ -116,6 +116,11 @@ static bool
 needs_space(const struct writer *w, const struct ps_sql_token *t,
             enum piece piece)
 {
+    /* MySQL: `x. 1a` would become `x.1a`, which may be read as x and .1 */
+    const char *at = w->lex.text + t->offset;
+    if (w->last == PIECE_TIGHT && t->kind == PS_TOK_WORD && at[-1] != '.' &&
+        ps_sql_is((unsigned char)at[0], PS_CH_DIGIT))
+        return true;
     if (w->last == PIECE_NONE || w->last == PIECE_OPEN ||
         w->last == PIECE_TIGHT || piece == PIECE_COMMA || piece == PIECE_TIGHT)
         return false;
