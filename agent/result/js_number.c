@@ -7,6 +7,7 @@
  */
 #include "agent/result/js_number.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +113,9 @@ shorten(struct decimal *d)
         d->n = 0;
         return true;
     }
-    for (int n = EXACT_DIGITS; n <= SHORTEST_DIGITS; n++) {
+    /* A subnormal number has fewer bits, down to one. */
+    int least = fabs(value) < DBL_MIN ? 1 : EXACT_DIGITS;
+    for (int n = least; n <= SHORTEST_DIGITS; n++) {
         snprintf(text, sizeof(text), "%.*e", n - 1, value);
         if (n == SHORTEST_DIGITS || strtod(text, NULL) == value)
             break;
