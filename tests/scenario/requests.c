@@ -16,6 +16,7 @@ struct request {
     char *name;
     char *texts[8]; /* owned */
     size_t n_texts;
+    enum ps_rc prepare_rc;
     bool done;
     bool looked_at;
     char *body;
@@ -31,9 +32,9 @@ static const char *const verdicts[] = {
 static enum ps_rc
 prepare(struct ps_req *req, struct ps_statement *out, struct ps_err *err)
 {
-    (void)err;
+    struct request *request = PS_CONTAINER_OF(req, struct request, req);
     *out = (struct ps_statement){.sql = req->sql};
-    return PS_OK;
+    return ps_err_set(err, request->prepare_rc, NULL);
 }
 
 static const struct ps_req_protocol protocol = {.format = PS_FORMAT_POLYSCALE,
@@ -123,7 +124,7 @@ make(struct scn_world *world, struct scn_line *line, const char *name,
     struct request *request = calloc(1, sizeof(*request));
     PS_CHECK(request);
     request->name = strdup(name);
-    request->arena = ps_arena_new(1 << 20);
+    request->arena = ps_arena_new(scn_number(line, "arena", 1 << 20));
     PS_CHECK(request->name && request->arena);
     ps_list_push_back(&world->requests, &request->link);
     struct ps_engine *engine = scn_engine(world);
@@ -146,13 +147,19 @@ make(struct scn_world *world, struct scn_line *line, const char *name,
     req->no_cache = scn_flag(line, "no_cache");
     req->no_store = scn_flag(line, "no_store");
     req->only_if_cached = scn_flag(line, "only_if_cached");
+    const char *provider = scn_option(line, "provider", NULL);
+    req->has_provider = provider != NULL;
+    if (provider && !ps_provider_parse(ps_str_of(provider), &req->provider))
+        scn_fail(line, "no such provider: %s", provider);
+    request->prepare_rc = scn_rc(line, scn_option(line, "prepare", "ok"));
     req->received_us = ps_clock_now_us(world->clock);
     req->done = on_done;
     return request;
 }
 
 /* request NAME "SQL" [user=] [password=] [database=] [cache=] [loop=]
- * [source=] [bindings=] [no_cache] [no_store] [only_if_cached] */
+ * [source=] [bindings=] [provider=] [no_cache] [no_store] [only_if_cached]
+ * [prepare=] (what the front's own part of the work ends with) [arena=] */
 void
 scn_request(struct scn_world *world, struct scn_line *line)
 {
