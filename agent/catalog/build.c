@@ -37,7 +37,8 @@ struct definition {
 
 struct ps_catalog_builder {
     struct ps_catalog *catalog;
-    struct vector relations, edges, functions, operators, facts, definitions;
+    struct vector relations, edges, columns, functions, operators, facts,
+        definitions;
     size_t n_rows;
 };
 
@@ -123,6 +124,7 @@ ps_catalog_builder_new(void)
     b->catalog = catalog;
     b->relations.item = sizeof(struct ps_catalog_relation);
     b->edges.item = sizeof(struct ps_catalog_edge);
+    b->columns.item = sizeof(struct ps_catalog_column);
     b->functions.item = sizeof(struct ps_catalog_function);
     b->operators.item = sizeof(struct ps_catalog_operator);
     b->facts.item = sizeof(struct fact);
@@ -140,6 +142,7 @@ ps_catalog_builder_free(struct ps_catalog_builder **builder)
     ps_catalog_unref(&b->catalog);
     free(b->relations.items);
     free(b->edges.items);
+    free(b->columns.items);
     free(b->functions.items);
     free(b->operators.items);
     free(b->facts.items);
@@ -183,6 +186,8 @@ add_relation(struct ps_catalog_builder *b, const struct row *row)
     r->name = keep(row, row->y);
     switch (row->z[0]) {
     case 'r':
+        r->flags |= PS_REL_TABLE;
+        break;
     case 'p':
     case 'm': /* changes at REFRESH only: a table like others */
         break;
@@ -202,6 +207,21 @@ add_relation(struct ps_catalog_builder *b, const struct row *row)
         r->flags |= PS_REL_WRITES_UNKNOWN;
     if (strchr(row->z, 'Y'))
         r->flags |= PS_REL_SYSTEM | PS_REL_WRITES_UNKNOWN;
+    return true;
+}
+
+static bool
+add_column(struct ps_catalog_builder *b, const struct row *row)
+{
+    struct ps_catalog_column *column = push(&b->columns);
+    if (!column)
+        return false;
+    column->oid = row->id;
+    column->name = keep(row, row->y);
+    column->type = row->z[0] == 'i'   ? PS_SQL_COLUMN_INT
+                   : row->z[0] == 'u' ? PS_SQL_COLUMN_UUID
+                   : row->z[0] == 'b' ? PS_SQL_COLUMN_BOOL
+                                      : PS_SQL_COLUMN_OTHER;
     return true;
 }
 
@@ -331,7 +351,7 @@ parse_row(struct ps_catalog *catalog, const struct ps_cell *cells,
     row->kind = cells[0].ptr[0];
     if (cells[5].len)
         memcpy(row->z, cells[5].ptr, cells[5].len);
-    bool with_oid = strchr("refd", row->kind) != NULL;
+    bool with_oid = strchr("refda", row->kind) != NULL;
     if (with_oid && !parse_oid(cells[1], &row->id))
         return false;
     return row->kind != 'e' || parse_oid(cells[2], &row->ref);
@@ -362,6 +382,9 @@ ps_catalog_builder_row(struct ps_catalog_builder *b,
     switch (row.kind) {
     case 'r':
         added = add_relation(b, &row);
+        break;
+    case 'a':
+        added = add_column(b, &row);
         break;
     case 'e':
         added = add_edges(b, &row);
@@ -397,6 +420,13 @@ static int
 by_oid(const void *a, const void *b)
 {
     const struct ps_catalog_relation *x = a, *y = b;
+    return (x->oid > y->oid) - (x->oid < y->oid);
+}
+
+static int
+by_table(const void *a, const void *b)
+{
+    const struct ps_catalog_column *x = a, *y = b;
     return (x->oid > y->oid) - (x->oid < y->oid);
 }
 
@@ -463,6 +493,31 @@ resolve_edges(struct ps_catalog *catalog)
     }
 }
 
+static void
+resolve_columns(struct ps_catalog *catalog)
+{
+    if (catalog->n_columns)
+        qsort(catalog->columns, catalog->n_columns, sizeof(*catalog->columns),
+              by_table);
+    for (size_t i = 0; i < catalog->n_columns; i++) {
+        struct ps_catalog_relation *r =
+            relation_of(catalog, catalog->columns[i].oid);
+        if (r && r->n_columns++ == 0)
+            r->first_column = (uint32_t)i;
+    }
+}
+
+/* A table that has heirs or is one shows and changes rows of others. */
+static void
+mark_families(struct ps_catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->n_edges; i++) {
+        const struct ps_catalog_edge *e = &catalog->edges[i];
+        if (e->kind == PS_EDGE_CHILD || e->kind == PS_EDGE_PARENT)
+            catalog->relations[e->from].flags &= ~(unsigned)PS_REL_TABLE;
+    }
+}
+
 /* What the text of a view says of its functions, built-ins included. */
 static unsigned
 view_flags(const struct ps_catalog *catalog, struct ps_str text)
@@ -502,6 +557,8 @@ finish(struct ps_catalog_builder *b)
     c->n_relations = b->relations.n;
     c->edges = settle(c, &b->edges);
     c->n_edges = b->edges.n;
+    c->columns = settle(c, &b->columns);
+    c->n_columns = b->columns.n;
     c->functions = settle(c, &b->functions);
     c->n_functions = b->functions.n;
     c->operators = settle(c, &b->operators);
@@ -518,6 +575,8 @@ finish(struct ps_catalog_builder *b)
     if (c->n_relations)
         qsort_r(c->by_name, c->n_relations, sizeof(*c->by_name), by_name, c);
     resolve_edges(c);
+    mark_families(c);
+    resolve_columns(c);
     const struct definition *views = b->definitions.items;
     for (size_t i = 0; i < b->definitions.n; i++) {
         struct ps_catalog_relation *r = relation_of(c, views[i].oid);

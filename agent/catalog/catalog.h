@@ -26,7 +26,7 @@
 #include "agent/cache/change.h"
 #include "agent/cache/spaces.h"
 #include "agent/pool/pool.h"
-#include "agent/sql/sql.h"
+#include "agent/sql/disjoint.h"
 #include "common/arena.h"
 #include "common/err.h"
 #include "common/io/loop.h"
@@ -39,6 +39,20 @@ void ps_catalog_unref(struct ps_catalog **catalog);
 /* For ps_snapshot_take and ps_write_begin. 0 for NULL. */
 uint64_t ps_catalog_gen(const struct ps_catalog *catalog);
 
+/* A statement, and what is bound to its parameters. */
+struct ps_catalog_text {
+    const struct ps_sql_analysis *analysis;
+    const struct ps_sql_bindings *bindings; /* NULL: not known */
+};
+
+/* Tables, and of each the rows that matter; a table may be there more than
+ * once. rows NULL: any row of any of them. */
+struct ps_catalog_tables {
+    const struct ps_table_name *tables;
+    const struct ps_row_set *rows;
+    size_t n;
+};
+
 /*
  * What a read depends on. True: cacheable, with these tables (in the arena;
  * n may be 0: `SELECT 1`). False: not, *reason is a code for
@@ -46,24 +60,22 @@ uint64_t ps_catalog_gen(const struct ps_catalog *catalog);
  * "row_security", "foreign_table", ... catalog NULL: "no_catalog".
  */
 PS_MUST_USE bool ps_catalog_read_set(const struct ps_catalog *catalog,
-                                     const struct ps_sql_analysis *analysis,
+                                     const struct ps_catalog_text *text,
                                      struct ps_arena *arena,
-                                     const struct ps_table_name **tables,
-                                     size_t *n, const char **reason);
+                                     struct ps_catalog_tables *set,
+                                     const char **reason);
 
 /*
  * What a statement changes; ask for EVERY statement that goes to the origin,
  * reads included (a view or a function may write). True: it may change
  * something, *change says what (n_tables 0: the whole database); it needs a
  * commit window and must not be sent twice. False: it changes nothing
- * that could be cached. cache_id and database of *change are set to those
- * given here (borrowed). catalog NULL: the whole database, unless the text
+ * that could be cached. cache_id and database of *change are the caller's,
+ * the rest is set here. catalog NULL: the whole database, unless the text
  * alone proves a pure read.
  */
 PS_MUST_USE bool ps_catalog_write_set(const struct ps_catalog *catalog,
-                                      const struct ps_sql_analysis *analysis,
-                                      struct ps_str cache_id,
-                                      struct ps_str database,
+                                      const struct ps_catalog_text *text,
                                       struct ps_arena *arena,
                                       struct ps_change *change);
 

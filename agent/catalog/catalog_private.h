@@ -5,6 +5,7 @@
  *   build.c     rows -> struct ps_catalog          |
  *   names.c     which functions a text can call    v
  *   sets.c      read and write sets            struct ps_catalog
+ *   rows.c      which rows of a table
  *   catalogs.c  the process-wide table: who loads, who waits
  */
 #ifndef PS_AGENT_CATALOG_CATALOG_PRIVATE_H
@@ -35,7 +36,8 @@ enum {
     PS_REL_WRITES_UNKNOWN = 16, /* a write fires triggers, rules, ... */
     PS_REL_READ_STABLE = 32,    /* a view or policy asks the clock, ... */
     PS_REL_READ_VOLATILE = 64,  /* reading it may write anything */
-    PS_REL_VIEW = 128           /* has no rows of its own */
+    PS_REL_VIEW = 128,          /* has no rows of its own */
+    PS_REL_TABLE = 256          /* has, and no other table is a part of it */
 };
 
 enum ps_edge_kind {
@@ -45,11 +47,19 @@ enum ps_edge_kind {
     PS_EDGE_CASCADE /* referenced table -> table whose rows it changes */
 };
 
+/* A column that rows can be told apart by. */
+struct ps_catalog_column {
+    uint32_t oid; /* of its table */
+    struct ps_str name;
+    enum ps_sql_column_type type;
+};
+
 struct ps_catalog_relation {
     uint32_t oid;
     struct ps_str schema, name;
     unsigned flags;
     uint32_t first_edge, n_edges;
+    uint32_t first_column, n_columns;
 };
 struct ps_catalog_edge {
     uint32_t from, to; /* oids, then indexes */
@@ -77,6 +87,8 @@ struct ps_catalog {
     uint32_t *by_name;             /* indexes, by name */
     struct ps_catalog_edge *edges; /* by from */
     size_t n_edges;
+    struct ps_catalog_column *columns; /* by oid */
+    size_t n_columns;
     struct ps_catalog_function *functions; /* by folded */
     size_t n_functions;
     struct ps_catalog_operator *operators; /* that are not immutable */
@@ -94,12 +106,12 @@ struct ps_catalog {
  *   r oid digest schema name flags     a relation; flags: its relkind, then
  *                                      R row security, W a write has
  *                                      unknown effects, Y the system's
- *   e from to    -      -    kind      an edge between oids: v view -> base,
- *                                      i parent -> child, k referenced ->
- *                                      referencing
- *   f oid -      -      -    vd        a function of volatility v (i s v) that
- *                                      runs on a read (d = r) or a write (w)
- *   d oid -      text   -    -         a view's definition
+ *   a oid  -     -      name type      a column of a table with rows of its
+ * own: i integer, u uuid, b boolean; neither generated nor a domain. The name
+ * as the analysis folds it e from to    -      -    kind      an edge between
+ * oids: v view -> base, i parent -> child, k referenced -> referencing f oid -
+ * -      -    vd        a function of volatility v (i s v) that runs on a read
+ * (d = r) or a write (w) d oid -      text   -    -         a view's definition
  *   p -   digest schema name vr        a function; r: its one argument may be
  *                                      a row (else -)
  *   o -   -      -      name v         an operator
@@ -135,6 +147,23 @@ struct ps_vouch ps_catalog_vouch(const struct ps_catalog *catalog,
 /* ASCII letters to lower case, in place. */
 void ps_catalog_fold(char *text, size_t len);
 int ps_catalog_str_cmp(struct ps_str a, struct ps_str b);
+
+/* ---- rows.c ---- */
+
+/* The rows that this use of the relation sees. False: any. */
+PS_MUST_USE bool ps_catalog_pinned_rows(const struct ps_catalog *catalog,
+                                        const struct ps_catalog_relation *r,
+                                        const struct ps_sql_relation *read,
+                                        const struct ps_sql_bindings *bindings,
+                                        struct ps_arena *arena,
+                                        struct ps_row_set *out);
+/* The rows that this use of the relation changes. False: any. */
+PS_MUST_USE bool ps_catalog_changed_rows(const struct ps_catalog *catalog,
+                                         const struct ps_catalog_relation *r,
+                                         const struct ps_sql_relation *write,
+                                         const struct ps_sql_bindings *bindings,
+                                         struct ps_arena *arena,
+                                         struct ps_row_set *out);
 
 /* ---- pg_load.c ---- */
 

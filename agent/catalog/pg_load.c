@@ -9,8 +9,8 @@
  * Objects with an oid below 16384 came with the server: their functions are
  * known to agent/sql by name, their triggers do nothing to other tables.
  *
- * Rights and columns are not looked at here; they are in digests, so that a
- * change of them that did not pass through Portside is noticed at the next
+ * Rights and other columns are not looked at here; they are in digests, so that
+ * a change of them that did not pass through Portside is noticed at the next
  * refresh.
  */
 #include "agent/catalog/catalog_private.h"
@@ -60,6 +60,15 @@ static const char query[] =
 "         and w.ev_type <> '1') then 'W' else '' end\n"
 "  || case when c.oid < 16384 then 'Y' else '' end\n"
 "from rel c join pg_namespace n on n.oid = c.relnamespace\n"
+/* columns that rows can be told apart by: integers, uuid, boolean */
+"union all select 'a', c.oid::text, null, null, a.attname::text,\n"
+"  case a.atttypid when 'uuid'::regtype then 'u'\n"
+"    when 'bool'::regtype then 'b' else 'i' end\n"
+"from rel c join pg_attribute a on a.attrelid = c.oid\n"
+"where c.relkind = 'r' and c.oid >= 16384 and a.attnum > 0\n"
+"  and not a.attisdropped and a.attgenerated = ''\n"
+"  and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype,\n"
+"                     'uuid'::regtype, 'bool'::regtype)\n"
 /* a view and what it reads */
 "union all select distinct 'e', w.ev_class::text, d.refobjid::text,\n"
 "  null, null, 'v'\n"

@@ -7,6 +7,9 @@
  *   write   the same and child -> parent, referenced -> cascading. A relation
  *           with a trigger, a rule, ... of its own: the whole database.
  *
+ * A table that the text itself names comes with the rows the text tells
+ * (rows.c); one that was met on the way comes as a whole.
+ *
  * An unqualified name stands for every relation of that name.
  */
 #include "agent/catalog/catalog_private.h"
@@ -19,7 +22,8 @@ struct walk {
     uint32_t *todo; /* a stack; each relation comes at most once */
     size_t n_todo;
     struct ps_table_name *tables;
-    size_t n_tables;
+    struct ps_row_set *rows;
+    size_t n_tables, cap;
     unsigned flags; /* of all relations met */
     bool missing;   /* a name that no relation has */
 };
@@ -32,8 +36,7 @@ walk_begin(struct walk *w, const struct ps_catalog *catalog,
     *w = (struct walk){.catalog = catalog, .arena = arena};
     w->seen = ps_arena_zalloc(arena, n * sizeof(*w->seen));
     w->todo = ps_arena_alloc(arena, n * sizeof(*w->todo));
-    w->tables = ps_arena_alloc(arena, n * sizeof(*w->tables));
-    return w->seen && w->todo && w->tables;
+    return w->seen && w->todo;
 }
 
 static void
@@ -60,10 +63,70 @@ first_named(const struct ps_catalog *c, struct ps_str name)
     return low;
 }
 
+/* Room for one more; false without memory, which the arena remembers. */
+static bool
+walk_grow(struct walk *w)
+{
+    size_t cap = w->cap ? 2 * w->cap : 8;
+    if (w->n_tables < w->cap)
+        return true;
+    struct ps_table_name *tables =
+        ps_arena_alloc(w->arena, cap * sizeof(*tables));
+    struct ps_row_set *rows = ps_arena_alloc(w->arena, cap * sizeof(*rows));
+    if (!tables || !rows)
+        return false;
+    if (w->n_tables) {
+        memcpy(tables, w->tables, w->n_tables * sizeof(*tables));
+        memcpy(rows, w->rows, w->n_tables * sizeof(*rows));
+    }
+    w->tables = tables;
+    w->rows = rows;
+    w->cap = cap;
+    return true;
+}
+
 static void
-walk_name(struct walk *w, const struct ps_sql_relation *rel)
+walk_add(struct walk *w, const struct ps_catalog_relation *r,
+         struct ps_row_set rows)
+{
+    w->flags |= r->flags;
+    if ((r->flags & PS_REL_VIEW) || !walk_grow(w))
+        return;
+    w->rows[w->n_tables] = rows;
+    w->tables[w->n_tables++] =
+        (struct ps_table_name){.schema = ps_arena_str(w->arena, r->schema),
+                               .name = ps_arena_str(w->arena, r->name)};
+}
+
+static void
+walk_edges(struct walk *w, const struct ps_catalog_relation *r, unsigned follow)
+{
+    const struct ps_catalog_edge *edges = w->catalog->edges;
+    for (size_t i = r->first_edge; i < r->first_edge + r->n_edges; i++) {
+        if (follow & (1U << edges[i].kind))
+            walk_push(w, edges[i].to);
+    }
+}
+
+/* Gives the rows of a relation that the text names; false: any. */
+typedef bool (*rows_fn)(const struct ps_catalog *catalog,
+                        const struct ps_catalog_relation *r,
+                        const struct ps_sql_relation *use,
+                        const struct ps_sql_bindings *bindings,
+                        struct ps_arena *arena, struct ps_row_set *out);
+
+struct manner {
+    unsigned follow; /* which kinds of edges, as bits */
+    rows_fn rows;    /* NULL: rows do not matter */
+    const struct ps_sql_bindings *bindings;
+};
+
+static void
+walk_name(struct walk *w, const struct ps_sql_relation *rel,
+          const struct manner *how)
 {
     const struct ps_catalog *c = w->catalog;
+    struct ps_row_set rows;
     bool found = false;
     for (size_t i = first_named(c, rel->name); i < c->n_relations; i++) {
         const struct ps_catalog_relation *r = &c->relations[c->by_name[i]];
@@ -72,36 +135,37 @@ walk_name(struct walk *w, const struct ps_sql_relation *rel)
         if (rel->schema.ptr && !ps_str_eq(r->schema, rel->schema))
             continue;
         found = true;
-        walk_push(w, c->by_name[i]);
+        if (how->rows && how->rows(c, r, rel, how->bindings, w->arena, &rows)) {
+            /* An edge may lead back here: then to all of it. */
+            walk_add(w, r, rows);
+            walk_edges(w, r, how->follow);
+        } else {
+            walk_push(w, c->by_name[i]);
+        }
     }
     w->missing |= !found;
 }
 
 static void
-walk_add(struct walk *w, const struct ps_catalog_relation *r)
+walk_run(struct walk *w, const struct manner *how)
 {
-    w->flags |= r->flags;
-    if (r->flags & PS_REL_VIEW)
-        return;
-    w->tables[w->n_tables++] =
-        (struct ps_table_name){.schema = ps_arena_str(w->arena, r->schema),
-                               .name = ps_arena_str(w->arena, r->name)};
-}
-
-/* follow: which kinds of edges, as bits. */
-static void
-walk_run(struct walk *w, unsigned follow)
-{
-    const struct ps_catalog *c = w->catalog;
     while (w->n_todo > 0) {
         const struct ps_catalog_relation *r =
-            &c->relations[w->todo[--w->n_todo]];
-        walk_add(w, r);
-        for (size_t i = r->first_edge; i < r->first_edge + r->n_edges; i++) {
-            if (follow & (1U << c->edges[i].kind))
-                walk_push(w, c->edges[i].to);
-        }
+            &w->catalog->relations[w->todo[--w->n_todo]];
+        walk_add(w, r, (struct ps_row_set){0});
+        walk_edges(w, r, how->follow);
     }
+}
+
+/* NULL when no table has any. */
+static const struct ps_row_set *
+walk_rows(const struct walk *w)
+{
+    for (size_t i = 0; i < w->n_tables; i++) {
+        if (w->rows[i].n_columns)
+            return w->rows;
+    }
+    return NULL;
 }
 
 enum {
@@ -144,10 +208,13 @@ reason_of_functions(const struct ps_catalog *catalog,
 
 bool
 ps_catalog_read_set(const struct ps_catalog *catalog,
-                    const struct ps_sql_analysis *a, struct ps_arena *arena,
-                    const struct ps_table_name **tables, size_t *n,
-                    const char **reason)
+                    const struct ps_catalog_text *text, struct ps_arena *arena,
+                    struct ps_catalog_tables *set, const char **reason)
 {
+    const struct ps_sql_analysis *a = text->analysis;
+    const struct manner how = {.follow = FOLLOW_READ,
+                               .rows = ps_catalog_pinned_rows,
+                               .bindings = text->bindings};
     struct walk w;
     if (a->cls != PS_SQL_READ || (a->reason != PS_SQL_REASON_NONE &&
                                   a->reason != PS_SQL_REASON_UNKNOWN_FUNCTION))
@@ -166,15 +233,15 @@ ps_catalog_read_set(const struct ps_catalog *catalog,
         return false;
     }
     for (size_t i = 0; i < a->n_relations; i++)
-        walk_name(&w, &a->relations[i]);
-    walk_run(&w, FOLLOW_READ);
+        walk_name(&w, &a->relations[i], &how);
+    walk_run(&w, &how);
     *reason = reason_of(&w);
     if (!*reason && ps_arena_failed(arena))
         *reason = "no_memory";
     if (*reason)
         return false;
-    *tables = w.tables;
-    *n = w.n_tables;
+    *set = (struct ps_catalog_tables){
+        .tables = w.tables, .rows = walk_rows(&w), .n = w.n_tables};
     return true;
 }
 
@@ -185,13 +252,14 @@ static bool
 reads_write(const struct ps_catalog *catalog, const struct ps_sql_analysis *a,
             struct ps_arena *arena)
 {
+    const struct manner how = {.follow = FOLLOW_READ};
     struct walk w;
     if (!walk_begin(&w, catalog, arena))
         return true;
     for (size_t i = 0; i < a->n_relations; i++)
-        walk_name(&w, &a->relations[i]);
-    walk_run(&w, FOLLOW_READ);
-    return (w.flags & PS_REL_READ_VOLATILE) != 0;
+        walk_name(&w, &a->relations[i], &how);
+    walk_run(&w, &how);
+    return ps_arena_failed(arena) || (w.flags & PS_REL_READ_VOLATILE) != 0;
 }
 
 static bool
@@ -203,38 +271,36 @@ functions_write(const struct ps_catalog *catalog,
            catalog->any_read == PS_VOLATILE;
 }
 
+/* Inserts cascade to nothing; what another write reaches besides is walked
+ * again from its own start. */
+static void
+walk_writes(struct walk *w, const struct ps_catalog_text *text, bool inserts)
+{
+    const struct ps_sql_analysis *a = text->analysis;
+    const struct manner how = {.follow = inserts ? FOLLOW_INSERT : FOLLOW_WRITE,
+                               .rows = ps_catalog_changed_rows,
+                               .bindings = text->bindings};
+    memset(w->seen, 0, w->catalog->n_relations * sizeof(*w->seen));
+    for (size_t i = 0; i < a->n_relations; i++) {
+        const struct ps_sql_relation *rel = &a->relations[i];
+        if ((rel->use & (PS_SQL_REL_WRITE | PS_SQL_REL_DDL)) &&
+            rel->insert_only == inserts)
+            walk_name(w, rel, &how);
+    }
+    walk_run(w, &how);
+}
+
 /* False: not known, the whole database. */
 static bool
 written_tables(const struct ps_catalog *catalog,
-               const struct ps_sql_analysis *a, struct ps_arena *arena,
+               const struct ps_catalog_text *text, struct ps_arena *arena,
                struct ps_change *change)
 {
     struct walk w;
     if (!walk_begin(&w, catalog, arena))
         return false;
-    /* Inserts first: they cascade to nothing, and what another write reaches
-     * besides is walked again from its own start. */
-    for (int inserts = 1; inserts >= 0; inserts--) {
-        if (!inserts)
-            memset(w.seen, 0, catalog->n_relations * sizeof(*w.seen));
-        size_t before = w.n_tables;
-        for (size_t i = 0; i < a->n_relations; i++) {
-            const struct ps_sql_relation *rel = &a->relations[i];
-            if ((rel->use & (PS_SQL_REL_WRITE | PS_SQL_REL_DDL)) &&
-                rel->insert_only == (inserts == 1))
-                walk_name(&w, rel);
-        }
-        walk_run(&w, inserts ? FOLLOW_INSERT : FOLLOW_WRITE);
-        if (inserts && w.n_tables > before) {
-            /* Room for the second round. */
-            struct ps_table_name *more = ps_arena_alloc(
-                arena, (w.n_tables + catalog->n_relations) * sizeof(*more));
-            if (!more)
-                return false;
-            memcpy(more, w.tables, w.n_tables * sizeof(*more));
-            w.tables = more;
-        }
-    }
+    walk_writes(&w, text, true);
+    walk_writes(&w, text, false);
     if (w.missing || (w.flags & PS_REL_WRITES_UNKNOWN) ||
         ps_arena_failed(arena))
         return false;
@@ -242,16 +308,18 @@ written_tables(const struct ps_catalog *catalog,
         return false;
     change->tables = w.tables;
     change->n_tables = w.n_tables;
+    change->rows = walk_rows(&w);
     return true;
 }
 
 bool
 ps_catalog_write_set(const struct ps_catalog *catalog,
-                     const struct ps_sql_analysis *a, struct ps_str cache_id,
-                     struct ps_str database, struct ps_arena *arena,
+                     const struct ps_catalog_text *text, struct ps_arena *arena,
                      struct ps_change *change)
 {
-    *change = (struct ps_change){.cache_id = cache_id, .database = database};
+    const struct ps_sql_analysis *a = text->analysis;
+    *change = (struct ps_change){.cache_id = change->cache_id,
+                                 .database = change->database};
     if (a->writes_all)
         return true;
     /* A read on its face: only a view could make it write. Without a
@@ -260,7 +328,7 @@ ps_catalog_write_set(const struct ps_catalog *catalog,
         return a->cls != PS_SQL_READ || a->may_write;
     PS_CHECK_OBJ(catalog, PS_CATALOG_MAGIC);
     if (functions_write(catalog, a) || reads_write(catalog, a, arena) ||
-        !written_tables(catalog, a, arena, change))
+        !written_tables(catalog, text, arena, change))
         return true;
     if (change->n_tables > 0)
         return true;

@@ -153,21 +153,76 @@ decide_bypass(struct ps_run *run, const char *why)
     return ps_go(&run->step, PS_STEP_ACQUIRE);
 }
 
+/* A parameter as the analysis compares it: by its text, from which the server
+ * makes a value of the column's type. */
+static struct ps_sql_value
+value_of(const struct ps_param *param)
+{
+    switch (param->kind) {
+    case PS_PARAM_NULL:
+        return (struct ps_sql_value){.kind = PS_SQL_VALUE_NULL};
+    case PS_PARAM_BOOL:
+        return (struct ps_sql_value){
+            .kind = PS_SQL_VALUE_BOOL,
+            .boolean = ps_str_eq(param->text, PS_STR("true"))};
+    case PS_PARAM_NUMBER:
+    case PS_PARAM_TEXT:
+        return (struct ps_sql_value){.kind = PS_SQL_VALUE_STRING,
+                                     .text = param->text};
+    case PS_PARAM_ARRAY:
+        break;
+    }
+    return (struct ps_sql_value){.kind = PS_SQL_VALUE_PARAM, .index = -1};
+}
+
+/* NULL: nothing is known of them. */
+static const struct ps_sql_bindings *
+bindings_of(struct ps_run *run)
+{
+    const struct ps_statement *statement = &run->statement;
+    struct ps_arena *arena = run->req->arena;
+    struct ps_sql_bindings *bindings = ps_arena_alloc(arena, sizeof(*bindings));
+    struct ps_sql_value *values =
+        ps_arena_alloc(arena, (statement->n_params + 1) * sizeof(*values));
+    if (!bindings || !values)
+        return NULL;
+    for (size_t i = 0; i < statement->n_params; i++)
+        values[i] = value_of(&statement->params[i]);
+    *bindings =
+        (struct ps_sql_bindings){.values = values, .n = statement->n_params};
+    return bindings;
+}
+
+static bool
+has_read_set(struct ps_run *run, const struct ps_catalog_text *text,
+             const char **why)
+{
+    struct ps_catalog_tables set;
+    if (!run->space ||
+        !ps_catalog_read_set(run->catalog, text, run->req->arena, &set, why))
+        return false;
+    run->tables = set.tables;
+    run->rows = set.rows;
+    run->n_tables = set.n;
+    return true;
+}
+
 enum ps_next
 ps_step_decide(struct ps_run *run)
 {
     const char *why = NULL;
+    const struct ps_catalog_text text = {.analysis = run->analysis,
+                                         .bindings = bindings_of(run)};
+    run->change = (struct ps_change){.cache_id = ps_str_of(run->conf->id),
+                                     .database = run->req->database};
     run->statement.may_write = ps_catalog_write_set(
-        run->catalog, run->analysis, ps_str_of(run->conf->id),
-        run->req->database, run->req->arena, &run->change);
+        run->catalog, &text, run->req->arena, &run->change);
     if (run->statement.may_write)
         return decide_write(run);
     /* Switched off or cut off: that is why, whatever the statement is. */
     if (!run->conf->caching_enabled)
         return decide_bypass(run, ps_reason_code(PS_REASON_CACHING_OFF));
-    if (!run->space ||
-        !ps_catalog_read_set(run->catalog, run->analysis, run->req->arena,
-                             &run->tables, &run->n_tables, &why))
+    if (!has_read_set(run, &text, &why))
         return decide_bypass(run,
                              why ? why : ps_reason_code(PS_REASON_NO_MEMORY));
     run->cacheable = true;

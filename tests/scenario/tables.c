@@ -134,10 +134,10 @@ table_of(const struct relation *relation)
 
 bool
 ps_catalog_read_set(const struct ps_catalog *catalog,
-                    const struct ps_sql_analysis *a, struct ps_arena *arena,
-                    const struct ps_table_name **tables, size_t *n,
-                    const char **reason)
+                    const struct ps_catalog_text *text, struct ps_arena *arena,
+                    struct ps_catalog_tables *set, const char **reason)
 {
+    const struct ps_sql_analysis *a = text->analysis;
     *reason =
         a->reason == PS_SQL_REASON_NONE ? NULL : ps_sql_reason_code(a->reason);
     if (!*reason && !catalog)
@@ -153,20 +153,22 @@ ps_catalog_read_set(const struct ps_catalog *catalog,
         else
             out[i] = table_of(found);
     }
-    *tables = out;
-    *n = a->n_relations;
+    *set = (struct ps_catalog_tables){.tables = out, .n = a->n_relations};
     return !*reason;
 }
 
 bool
 ps_catalog_write_set(const struct ps_catalog *catalog,
-                     const struct ps_sql_analysis *a, struct ps_str cache_id,
-                     struct ps_str database, struct ps_arena *arena,
+                     const struct ps_catalog_text *text, struct ps_arena *arena,
                      struct ps_change *change)
 {
+    const struct ps_sql_analysis *a = text->analysis;
     struct ps_table_name *out =
         ps_arena_alloc(arena, (a->n_relations + 1) * sizeof(*out));
-    *change = (struct ps_change){.cache_id = cache_id, .database = database};
+    change->tables = NULL;
+    change->n_tables = 0;
+    change->rows = NULL;
+    change->catalog = false;
     if (!a->may_write)
         return false;
     bool all = a->writes_all || a->n_functions > 0 || !catalog;

@@ -1,0 +1,125 @@
+/*
+ * Which rows of a table a statement sees or changes, in digests of values
+ * (agent/cache/change.h): what the text says of columns (agent/sql/disjoint.h)
+ * and the types of columns, put together.
+ *
+ * Only of tables that stand for themselves (PS_REL_TABLE): a partition's row is
+ * also its parent's. Triggers that could change a row further make a write one
+ * of the whole database before it comes to this.
+ */
+#include "agent/catalog/catalog_private.h"
+
+enum {
+    /* More values tell rows apart no better than none: see
+     * agent/cache/columns.c. */
+    VALUES_MAX = 32,
+    COLUMNS_MAX = 16
+};
+
+static enum ps_sql_column_type
+type_of(const struct ps_catalog *catalog, const struct ps_catalog_relation *r,
+        struct ps_str name)
+{
+    for (size_t i = r->first_column; i < r->first_column + r->n_columns; i++) {
+        if (ps_str_eq(catalog->columns[i].name, name))
+            return catalog->columns[i].type;
+    }
+    return PS_SQL_COLUMN_OTHER;
+}
+
+static uint16_t
+digest_of(const struct ps_sql_row_value *value)
+{
+    switch (value->type) {
+    case PS_SQL_COLUMN_INT:
+        return ps_row_digest_int(value->integer);
+    case PS_SQL_COLUMN_UUID:
+        return ps_row_digest_uuid(value->uuid);
+    default:
+        return ps_row_digest_bool(value->integer != 0);
+    }
+}
+
+/* False without memory. */
+static bool
+put_column(struct ps_arena *arena, struct ps_str name,
+           const struct ps_sql_row_values *values, struct ps_row_column *out)
+{
+    uint16_t *digests =
+        ps_arena_alloc(arena, (values->n + 1) * sizeof(*digests));
+    if (!digests)
+        return false;
+    for (size_t i = 0; i < values->n; i++)
+        digests[i] = digest_of(&values->at[i]);
+    *out = (struct ps_row_column){.name = ps_arena_str(arena, name),
+                                  .values = digests,
+                                  .n_values = values->n};
+    return !ps_arena_failed(arena);
+}
+
+/* How many rows it leaves, roughly: a boolean tells little. */
+static size_t
+vagueness(const struct ps_sql_row_values *values, enum ps_sql_column_type type)
+{
+    return values->n + (type == PS_SQL_COLUMN_BOOL ? VALUES_MAX : 0);
+}
+
+bool
+ps_catalog_pinned_rows(const struct ps_catalog *catalog,
+                       const struct ps_catalog_relation *r,
+                       const struct ps_sql_relation *read,
+                       const struct ps_sql_bindings *bindings,
+                       struct ps_arena *arena, struct ps_row_set *out)
+{
+    struct ps_sql_row_values values[2], *best = NULL, *next = &values[0];
+    const struct ps_sql_predicate *by = NULL;
+    size_t least = 2 * VALUES_MAX + 1;
+    if (!(r->flags & PS_REL_TABLE))
+        return false;
+    for (size_t i = 0; i < read->n_predicates; i++) {
+        const struct ps_sql_predicate *p = &read->predicates[i];
+        enum ps_sql_column_type type = type_of(catalog, r, p->column);
+        if (!ps_sql_read_values(p, type, bindings, next) ||
+            next->n > VALUES_MAX || vagueness(next, type) >= least)
+            continue;
+        least = vagueness(next, type);
+        by = p;
+        best = next;
+        next = best == &values[0] ? &values[1] : &values[0];
+    }
+    struct ps_row_column *column = ps_arena_alloc(arena, sizeof(*column));
+    if (!by || !column || !put_column(arena, by->column, best, column))
+        return false;
+    *out = (struct ps_row_set){.columns = column, .n_columns = 1};
+    return true;
+}
+
+bool
+ps_catalog_changed_rows(const struct ps_catalog *catalog,
+                        const struct ps_catalog_relation *r,
+                        const struct ps_sql_relation *write,
+                        const struct ps_sql_bindings *bindings,
+                        struct ps_arena *arena, struct ps_row_set *out)
+{
+    struct ps_sql_row_values values;
+    /* An inserted row is told by what it gets, any other by what it had. */
+    const struct ps_sql_predicate *list =
+        write->insert_only ? write->after : write->before;
+    size_t n = write->insert_only ? write->n_after : write->n_before;
+    if (!(r->flags & PS_REL_TABLE) || !write->rows_known ||
+        (write->use & PS_SQL_REL_DDL))
+        return false;
+    struct ps_row_column *columns =
+        ps_arena_alloc(arena, COLUMNS_MAX * sizeof(*columns));
+    size_t n_columns = 0;
+    for (size_t i = 0; columns && i < n && n_columns < COLUMNS_MAX; i++) {
+        struct ps_str name = list[i].column;
+        enum ps_sql_column_type type = type_of(catalog, r, name);
+        if (ps_sql_written_values(write, name, type, bindings, &values) &&
+            values.n <= VALUES_MAX &&
+            put_column(arena, name, &values, &columns[n_columns]))
+            n_columns++;
+    }
+    *out = (struct ps_row_set){.columns = columns, .n_columns = n_columns};
+    return n_columns > 0 && !ps_arena_failed(arena);
+}
