@@ -1,21 +1,18 @@
 /*
- * Row predicates against a real PostgreSQL: random tables, reads and writes.
+ * Row predicates against a real server: random tables, reads and writes.
  * Whenever a write changed a read's answer, the analysis and the rule of
  * disjoint.h must have said that it may.
  *
- *   sql-semantic [PAIRS [SEED]]     PS_PG_PORT: where the server is (user
- *                                   postgres, database app)
+ *   sql-semantic SERVER [PAIRS [SEED]]      SERVER: postgres (provider.h)
  *
  * A world is a few small tables with few different values, so that rows often
  * match. Each of its reads is run once; then each write runs in a transaction,
  * all reads run again, and the transaction is rolled back. Answers are compared
  * as multisets of rows. Prints each miss and, at the end, how many pairs there
  * were and how often the rule was precise: said "no" when nothing had changed.
+ * PS_SEMANTIC_VERBOSE: prints what the server refuses, too.
  */
-#include "agent/sql/disjoint.h"
-#include "tests/tools/sql/statement_maker.h"
-
-#include <libpq-fe.h>
+#include "tests/tools/sql/provider.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,23 +37,14 @@ struct totals {
     unsigned long refused, uncacheable;
 };
 
-static PGconn *db;
+static const struct provider *const providers[] = {&provider_pg};
+static const struct provider *server;
 
-static void
-die(const char *what)
+void
+provider_die(const char *what, const char *why)
 {
-    fprintf(stderr, "sql-semantic: %s: %s\n", what,
-            db ? PQerrorMessage(db) : "");
+    fprintf(stderr, "sql-semantic: %s: %s\n", what, why);
     exit(2);
-}
-
-static void
-run(const char *sql)
-{
-    PGresult *r = PQexec(db, sql);
-    if (PQresultStatus(r) != PGRES_COMMAND_OK)
-        die(sql);
-    PQclear(r);
 }
 
 static uint64_t
@@ -67,47 +55,21 @@ hash_bytes(uint64_t hash, const char *bytes)
     return (hash ^ 0xff) * 1099511628211u;
 }
 
-/* The sum of the rows' hashes does not tell their order. */
-static uint64_t
-answer_of(PGresult *r)
+uint64_t
+provider_hash_row(const char *const *values, size_t n)
 {
-    uint64_t sum = (uint64_t)PQntuples(r);
-    for (int row = 0; row < PQntuples(r); row++) {
-        uint64_t hash = 14695981039346656037u;
-        for (int col = 0; col < PQnfields(r); col++)
-            hash = hash_bytes(hash, PQgetisnull(r, row, col)
-                                        ? "\x01"
-                                        : PQgetvalue(r, row, col));
-        sum += hash ^ hash >> 29;
-    }
-    return sum;
-}
-
-/* False: the server refuses it. */
-static bool
-execute(const struct maker_text *t, uint64_t *answer)
-{
-    const char *values[MAKER_PARAMS];
-    for (size_t i = 0; i < t->n_params; i++)
-        values[i] = t->params[i];
-    PGresult *r =
-        PQexecParams(db, t->sql, (int)t->n_params, NULL, values, NULL, NULL, 0);
-    ExecStatusType status = PQresultStatus(r);
-    bool ok = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
-    if (ok)
-        *answer = answer_of(r);
-    PQclear(r);
-    if (PQstatus(db) != CONNECTION_OK)
-        die("the connection is gone");
-    return ok;
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < n; i++)
+        hash = hash_bytes(hash, values[i] ? values[i] : "\x01");
+    return hash ^ hash >> 29;
 }
 
 static void
 analyse(struct statement *s, struct ps_arena *arena)
 {
-    if (ps_sql_analyse(PS_DIALECT_POSTGRES, 0, ps_str_of(s->text.sql), arena,
+    if (ps_sql_analyse(server->dialect, 0, ps_str_of(s->text.sql), arena,
                        &s->analysis) != PS_OK)
-        die("no memory");
+        provider_die("analyse", "no memory");
     for (size_t i = 0; i < s->text.n_params; i++)
         s->values[i] =
             (struct ps_sql_value){.kind = PS_SQL_VALUE_STRING,
@@ -123,18 +85,7 @@ type_of(void *arg, struct ps_str column)
     const struct maker_table *table = arg;
     for (size_t i = 0; i < table->n_columns; i++)
         if (ps_str_eq(column, ps_str_of(table->columns[i].name)))
-            switch (table->columns[i].kind) {
-            case MAKER_SMALLINT:
-            case MAKER_INTEGER:
-            case MAKER_BIGINT:
-                return PS_SQL_COLUMN_INT;
-            case MAKER_UUID:
-                return PS_SQL_COLUMN_UUID;
-            case MAKER_BOOLEAN:
-                return PS_SQL_COLUMN_BOOL;
-            default:
-                return PS_SQL_COLUMN_OTHER;
-            }
+            return server->traits->kinds[table->columns[i].kind].told;
     return PS_SQL_COLUMN_OTHER;
 }
 
@@ -205,7 +156,7 @@ make_reads(struct maker *m, struct statement *reads, struct ps_arena *arena,
     size_t n = 0;
     for (int i = 0; n < READS && i < 2 * READS; i++) {
         maker_read(m, &reads[n].text);
-        if (!execute(&reads[n].text, &reads[n].answer)) {
+        if (!server->execute(&reads[n].text, &reads[n].answer)) {
             t->refused++;
             continue;
         }
@@ -225,25 +176,25 @@ try_world(uint64_t seed, struct totals *t)
     static struct maker m;
     struct ps_arena *arena = ps_arena_new(64u << 20);
 
-    maker_init(&m, seed);
-    run(m.setup);
+    maker_init(&m, server->traits, seed);
+    server->run(m.setup);
     size_t n = make_reads(&m, reads, arena, t);
     for (int i = 0; i < WRITES; i++) {
         uint64_t answer;
         maker_write(&m, &write.text);
-        run("BEGIN");
-        if (!execute(&write.text, &answer)) {
+        server->run("BEGIN");
+        if (!server->execute(&write.text, &answer)) {
             t->refused++;
-            run("ROLLBACK");
+            server->run("ROLLBACK");
             continue;
         }
         analyse(&write, arena);
         for (size_t k = 0; k < n; k++) {
-            if (!execute(&reads[k].text, &answer))
-                die(reads[k].text.sql); /* it worked before */
+            if (!server->execute(&reads[k].text, &answer))
+                provider_die(reads[k].text.sql, "it worked before");
             judge(&m, &reads[k], &write, answer != reads[k].answer, t);
         }
-        run("ROLLBACK");
+        server->run("ROLLBACK");
     }
     t->worlds++;
     ps_arena_free(&arena);
@@ -258,28 +209,27 @@ share(unsigned long part, unsigned long of)
 int
 main(int argc, char **argv)
 {
-    unsigned long pairs = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
-    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    const char *port = getenv("PS_PG_PORT");
+    unsigned long pairs = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000;
+    uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
     struct totals t = {0};
-    char conninfo[128];
 
-    snprintf(conninfo, sizeof(conninfo),
-             "host=localhost port=%s user=postgres dbname=app sslmode=disable",
-             port ? port : "5432");
-    db = PQconnectdb(conninfo);
-    if (PQstatus(db) != CONNECTION_OK)
-        die("connect");
-    run("SET client_min_messages = error");
-    run("SET jit = off");
+    for (size_t i = 0; argc > 1 && i < PS_ARRAY_LEN(providers); i++)
+        if (strcmp(providers[i]->name, argv[1]) == 0)
+            server = providers[i];
+    if (!server) {
+        fprintf(stderr, "usage: sql-semantic SERVER [PAIRS [SEED]]\n");
+        return 2;
+    }
+    server->open();
     while (t.pairs < pairs && t.misses < 10)
         try_world(seed++, &t);
-    PQfinish(db);
-    printf("{\"test\": \"semantic\", \"pairs\": %lu, \"worlds\": %lu, "
-           "\"changed\": %lu, \"misses\": %lu, \"precise_percent\": %.1f, "
-           "\"precise_same_table_percent\": %.1f, \"refused\": %lu, "
-           "\"uncacheable\": %lu}\n",
-           t.pairs, t.worlds, t.changed, t.misses, share(t.said_no, t.same),
-           share(t.same_table_said_no, t.same_table), t.refused, t.uncacheable);
+    server->close();
+    printf("{\"test\": \"semantic\", \"server\": \"%s\", \"pairs\": %lu, "
+           "\"worlds\": %lu, \"changed\": %lu, \"misses\": %lu, "
+           "\"precise_percent\": %.1f, \"precise_same_table_percent\": %.1f, "
+           "\"refused\": %lu, \"uncacheable\": %lu}\n",
+           server->name, t.pairs, t.worlds, t.changed, t.misses,
+           share(t.said_no, t.same), share(t.same_table_said_no, t.same_table),
+           t.refused, t.uncacheable);
     return t.misses || t.changed * 50 < t.pairs ? 1 : 0;
 }
