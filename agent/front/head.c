@@ -88,6 +88,47 @@ next_token(struct ps_str *list, struct ps_str *token)
     return true;
 }
 
+/* "name=seconds", perhaps quoted, capped as RFC 9111 section 1.2.2 says. False
+ * when token is not called name; *seconds stays when there is no number. */
+static bool
+seconds_of(struct ps_str token, struct ps_str name, uint64_t *seconds)
+{
+    uint64_t n = 0;
+    struct ps_str first = {token.ptr, PS_MIN(name.len, token.len)};
+    if (!ps_str_eq_nocase(first, name))
+        return false;
+    size_t at = name.len, end = token.len;
+    if (end >= at + 2 && token.ptr[at] == '"' && token.ptr[end - 1] == '"') {
+        at++;
+        end--;
+    }
+    if (at == end)
+        return true;
+    for (; at < end; at++) {
+        if (token.ptr[at] < '0' || token.ptr[at] > '9')
+            return true;
+        n = PS_MIN(n * 10 + (uint64_t)(token.ptr[at] - '0'),
+                   (uint64_t)INT32_MAX);
+    }
+    *seconds = n;
+    return true;
+}
+
+/* Of what is said twice the stricter counts; what makes no sense counts as
+ * the strictest: a max-age of zero, no stale-if-error. */
+static void
+with_seconds(struct ps_head *head, struct ps_str token)
+{
+    uint64_t age = 0, stale = 0;
+    if (seconds_of(token, PS_STR("max-age="), &age)) {
+        head->max_age_s =
+            head->has_max_age ? PS_MIN(head->max_age_s, age) : age;
+        head->has_max_age = true;
+    } else if (seconds_of(token, PS_STR("stale-if-error="), &stale)) {
+        head->stale_if_error_s = stale;
+    }
+}
+
 static void
 cache_control(struct ps_head *head, struct ps_str value)
 {
@@ -99,6 +140,8 @@ cache_control(struct ps_head *head, struct ps_str value)
             head->no_store = true;
         else if (ps_str_eq_nocase(token, PS_STR("only-if-cached")))
             head->only_if_cached = true;
+        else
+            with_seconds(head, token);
     }
 }
 

@@ -41,7 +41,8 @@ struct ps_head {
     bool keep_alive;
     bool expect_continue;
     /* Cache-Control of the request */
-    bool no_cache, no_store, only_if_cached;
+    bool no_cache, no_store, only_if_cached, has_max_age;
+    uint64_t max_age_s, stale_if_error_s;
     const char *problem; /* why it is bad: a sentence, static */
 };
 

@@ -370,6 +370,45 @@ test_cache_control(void **state)
         "Cache-Control:\tonly-if-cached\t\r\nContent-Length: 77\r\n\r\n" BODY);
     assert_false(w.engine.last_no_cache);
     assert_true(w.engine.last_no_store && w.engine.last_only_if_cached);
+    assert_false(w.engine.last_has_max_age);
+    close_world(&w);
+}
+
+/* What one Cache-Control header says about time. */
+static void
+test_cache_control_seconds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool has_max_age;
+        uint64_t max_age_ms, stale_if_error_ms;
+    } cases[] = {
+        {"max-age=0",                        true,  0,                   0    },
+        {"Max-Age=\"7\", stale-if-error=60", true,  7000,                60000},
+        {"max-age=30, max-age=5",            true,  5000,                0    },
+        {"max-age=soon",                     true,  0,                   0    },
+        {"max-age=-1",                       true,  0,                   0    },
+        {"max-age=99999999999999999999",     true,  INT32_MAX * 1000ULL, 0    },
+        {"max-age",                          false, 0,                   0    },
+        {"stale-if-error=1h",                false, 0,                   0    },
+        {"stale-if-error=",                  false, 0,                   0    },
+        {"max-stale=9",                      false, 0,                   0    },
+    };
+    struct world w;
+    open_world(&w);
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof(text),
+                 "POST /sql HTTP/1.1\r\nHost: a\r\nCache-Control: %s\r\n"
+                 "Content-Length: 77\r\n\r\n" BODY,
+                 cases[i].value);
+        send_text(&w, text);
+        assert_int_equal(w.engine.last_has_max_age, cases[i].has_max_age);
+        assert_int_equal(w.engine.last_max_age_ms, cases[i].max_age_ms);
+        assert_int_equal(w.engine.last_stale_if_error_ms,
+                         cases[i].stale_if_error_ms);
+    }
     close_world(&w);
 }
 
@@ -966,6 +1005,7 @@ main(void)
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_not_ready),
         cmocka_unit_test(test_cache_control),
+        cmocka_unit_test(test_cache_control_seconds),
         cmocka_unit_test(test_user_with_cache_prefix),
         cmocka_unit_test(test_bad_bodies),
         cmocka_unit_test(test_wrong_binding_count),

@@ -85,12 +85,25 @@ put_stored(char *at, const struct ps_reply *reply)
     return put_u64(at, whole_seconds(reply->ttl_ms));
 }
 
+/* An answer past its time: the seconds since then, begun ones counted. */
+static char *
+put_stale(char *at, const struct ps_reply *reply)
+{
+    *at++ = '-';
+    at = put_u64(at, ((uint64_t)-reply->ttl_ms + 999) / 1000);
+    at = PUT(at, "\r\nAge: ");
+    at = put_u64(at, whole_seconds(reply->age_ms));
+    return PUT(at, "\r\n");
+}
+
 static char *
 put_cache_status(char *at, const struct ps_reply *reply)
 {
     switch (reply->verdict) {
     case PS_VERDICT_HIT:
         at = PUT(at, "Cache-Status: portside; hit; ttl=");
+        if (reply->ttl_ms < 0) /* RFC 9211 section 2.6 */
+            return put_stale(at, reply);
         at = put_u64(at, whole_seconds(reply->ttl_ms));
         at = PUT(at, "\r\nAge: ");
         at = put_u64(at, whole_seconds(reply->age_ms));

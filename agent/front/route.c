@@ -63,6 +63,9 @@ start_sql(struct ps_http *http, struct ps_exchange *x)
     req->no_cache = http->head.no_cache;
     req->no_store = http->head.no_store;
     req->only_if_cached = http->head.only_if_cached;
+    req->has_max_age = http->head.has_max_age;
+    req->max_age_ms = http->head.max_age_s * 1000;
+    req->stale_if_error_ms = http->head.stale_if_error_s * 1000;
     req->received_us = received_us;
     req->parse_us = ps_clock_now_us(clock) - received_us;
     req->done = ps_http_done;

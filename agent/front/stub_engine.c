@@ -58,6 +58,9 @@ ps_req_start(struct ps_req *req)
     engine->last_no_cache = req->no_cache;
     engine->last_no_store = req->no_store;
     engine->last_only_if_cached = req->only_if_cached;
+    engine->last_has_max_age = req->has_max_age;
+    engine->last_max_age_ms = req->max_age_ms;
+    engine->last_stale_if_error_ms = req->stale_if_error_ms;
     copy_text(engine->last_sql, sizeof(engine->last_sql), req->sql);
     copy_text(engine->last_user, sizeof(engine->last_user), req->user);
     copy_text(engine->last_source, sizeof(engine->last_source), req->source);

@@ -20,7 +20,8 @@ struct ps_engine {
     /* What happened. */
     struct ps_req *held[64];
     unsigned n_held, n_started, n_abandoned, n_finished, n_done;
-    bool last_no_cache, last_no_store, last_only_if_cached;
+    bool last_no_cache, last_no_store, last_only_if_cached, last_has_max_age;
+    uint64_t last_max_age_ms, last_stale_if_error_ms;
     char last_sql[256], last_source[64], last_user[64];
 };
 

@@ -61,6 +61,11 @@ enum ps_verdict {
     X(TTL_TOO_SHORT, "ttl_too_short",                                          \
       "the answer changes too often to be kept")                               \
     X(CLIENT_NO_CACHE, "client_no_cache", "the client asked for a fresh one")  \
+    X(CLIENT_MAX_AGE, "client_max_age",                                        \
+      "the kept answer is older than the client allows")                       \
+    X(STALE_IF_ERROR, "stale_if_error",                                        \
+      "the origin failed; the kept answer has expired, but nothing is known "  \
+      "to have changed")                                                       \
     X(NEWER_KEPT, "newer_kept",                                                \
       "the answer to a later query is in memory already")                      \
     X(NOT_CONFIRMED, "not_confirmed",                                          \
@@ -87,7 +92,8 @@ struct ps_reply {
     enum ps_verdict verdict;
     const char *reason; /* code text, static */
     bool stored;
-    int64_t ttl_ms, age_ms;  /* of a hit or a stored answer */
+    int64_t ttl_ms, age_ms;  /* of a hit or a stored answer; a ttl below zero:
+                                expired so long ago */
     uint64_t retry_after_ms; /* 0: no Retry-After */
     /* Microseconds, for Server-Timing; 0: did not happen. */
     uint64_t parse_us, lookup_us, pool_us, origin_us, encode_us;
@@ -125,7 +131,11 @@ struct ps_req {
     bool no_cache;              /* do not answer from memory */
     bool no_store;              /* do not keep the answer */
     bool only_if_cached;
-    uint64_t received_us; /* monotonic */
+    bool has_max_age;           /* an older answer is not wanted: */
+    uint64_t max_age_ms;        /* with has_max_age */
+    uint64_t stale_if_error_ms; /* where the origin fails, an answer that
+                                   expired no longer ago does; 0: none */
+    uint64_t received_us;       /* monotonic */
     uint64_t parse_us;
     /* On the front's loop; may be called from inside ps_req_start. */
     void (*done)(struct ps_req *req);

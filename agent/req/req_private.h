@@ -84,11 +84,12 @@ struct ps_run {
     struct ps_cache_conf *conf;
     struct ps_principal *principal;
     struct ps_key key;
-    struct ps_entry *old; /* an expired answer: what the policy learns from */
-    const char *why;      /* code of the reason, so far */
-    uint64_t looked_us;   /* when LOOKUP began */
-    bool verified;        /* the password logged in not long ago */
-    bool homed;           /* has passed HOME: the members below are set */
+    struct ps_entry *old;   /* an expired answer: what the policy learns from */
+    struct ps_entry *spare; /* what is served where the origin fails */
+    const char *why;        /* code of the reason, so far */
+    uint64_t looked_us;     /* when LOOKUP began */
+    bool verified;          /* the password logged in not long ago */
+    bool homed;             /* has passed HOME: the members below are set */
     /* Owners of reply.body; at most one is set. */
     struct ps_entry *entry;
     char *body;
@@ -211,6 +212,10 @@ void ps_run_wait_behind(struct ps_run *run, void (*leave)(struct ps_run *run),
  */
 enum ps_next ps_run_serve(struct ps_run *run, struct ps_entry **entry,
                           enum ps_verdict verdict, enum ps_reason reason);
+
+/* Instead of an error, if the client allows it and nothing is known to have
+ * changed: then the next step is set. */
+bool ps_run_serve_spare(struct ps_run *run, enum ps_rc rc);
 
 /* ---- step_acquire.c ---- */
 

@@ -23,6 +23,8 @@ ps_step_fail(struct ps_run *run)
 {
     struct ps_reply *reply = &run->req->reply;
     PS_CHECK(reply->err.rc != PS_OK);
+    if (ps_run_serve_spare(run, reply->err.rc))
+        return PS_NEXT_GO;
     reply->rc = reply->err.rc;
     reply->body = PS_STR_NONE;
     reply->stored = false;
@@ -39,10 +41,11 @@ land(struct ps_run *run)
     const struct ps_reply *reply = &run->req->reply;
     if (!run->flight)
         return;
-    if (reply->rc == PS_OK || reply->rc == PS_CANCELLED)
+    /* reply->rc may be OK: its own client was content with an old answer. */
+    if (reply->err.rc == PS_OK || reply->err.rc == PS_CANCELLED)
         ps_flight_finish(&run->flight, NULL, PS_OK, NULL);
     else
-        ps_flight_finish(&run->flight, NULL, reply->rc, &reply->err);
+        ps_flight_finish(&run->flight, NULL, reply->err.rc, &reply->err);
 }
 
 enum ps_next
@@ -102,6 +105,7 @@ ps_step_finish(struct ps_run *run)
     req->reply.parse_us = req->parse_us;
     count(run);
     ps_entry_unref(&run->old);
+    ps_entry_unref(&run->spare);
     ps_principal_unref(&run->principal);
     ps_cache_conf_unref(&run->conf);
     req->done(req);

@@ -9,6 +9,11 @@
  *   no write it depends on has begun since it was asked for (C1, C2)
  *   it has not expired, and the cache is defined as it was
  *   while an agent is lost: it is young enough, or none     (C3, C4)
+ *   it is as young as the client wants it
+ *
+ * Where the origin fails, an answer may be served that has only expired: the
+ * client said for how long (stale-if-error). All the rest of the list holds
+ * for it too, at the time when it is served.
  */
 #include "agent/req/req_private.h"
 
@@ -45,20 +50,48 @@ stale(struct ps_run *run, struct ps_entry **entry, enum ps_reason reason)
     return miss(run);
 }
 
+/* The entry is dropped, or put aside for the case that the origin fails. */
+static enum ps_next
+too_old(struct ps_run *run, struct ps_entry **entry, enum ps_reason reason)
+{
+    ps_entry_unref(&run->spare);
+    if (run->req->stale_if_error_ms > 0)
+        run->spare = ps_entry_ref(*entry);
+    return stale(run, entry, reason);
+}
+
+static bool
+young_enough(const struct ps_run *run, const struct ps_entry *entry,
+             uint64_t now_us)
+{
+    uint64_t born_us = ps_entry_born_us(entry);
+    return !run->req->has_max_age ||
+           now_us - PS_MIN(now_us, born_us) <= run->req->max_age_ms * 1000;
+}
+
+static bool
+lease_allows(const struct ps_run *run, const struct ps_entry *entry,
+             uint64_t now_us)
+{
+    return ps_lease_allows(run->engine->conf.lease, now_us,
+                           ps_entry_born_us(entry),
+                           run->conf->write_ack_global);
+}
+
 static enum ps_next
 judge_entry(struct ps_run *run, struct ps_entry *entry, uint64_t now_us)
 {
     switch (ps_entry_check(entry, now_us, run->conf->revision)) {
     case PS_ENTRY_FRESH:
-        if (ps_lease_allows(run->engine->conf.lease, now_us,
-                            ps_entry_born_us(entry),
-                            run->conf->write_ack_global))
-            return ps_run_serve(run, &entry, PS_VERDICT_HIT, PS_REASON_HIT);
-        return stale(run, &entry, PS_REASON_RESTRICTED);
+        if (!lease_allows(run, entry, now_us))
+            return stale(run, &entry, PS_REASON_RESTRICTED);
+        if (!young_enough(run, entry, now_us))
+            return too_old(run, &entry, PS_REASON_CLIENT_MAX_AGE);
+        return ps_run_serve(run, &entry, PS_VERDICT_HIT, PS_REASON_HIT);
     case PS_ENTRY_EXPIRED:
         ps_entry_unref(&run->old);
         run->old = ps_entry_ref(entry);
-        return stale(run, &entry, PS_REASON_EXPIRED);
+        return too_old(run, &entry, PS_REASON_EXPIRED);
     case PS_ENTRY_INVALIDATED:
         return stale(run, &entry, PS_REASON_INVALIDATED);
     case PS_ENTRY_COMMITTING:
@@ -109,8 +142,56 @@ ps_run_serve(struct ps_run *run, struct ps_entry **entry,
     reply->verdict = verdict;
     run->why = ps_reason_code(reason);
     reply->age_ms = (int64_t)((now_us - PS_MIN(now_us, born_us)) / 1000);
-    reply->ttl_ms = (int64_t)((expires_us - PS_MIN(now_us, expires_us)) / 1000);
+    reply->ttl_ms = ((int64_t)expires_us - (int64_t)now_us) / 1000;
     if (reason == PS_REASON_HIT)
         reply->lookup_us = now_us - run->looked_us;
     return ps_go(&run->step, run->homed ? PS_STEP_LEAVE : PS_STEP_FINISH);
+}
+
+/* The origin or the way to it; what it said about the statement or the
+ * password is an answer, and no older one takes its place. */
+static bool
+origin_failed(enum ps_rc rc)
+{
+    switch (rc) {
+    case PS_ORIGIN_HOST:
+    case PS_ORIGIN_REFUSED:
+    case PS_ORIGIN_UNREACHABLE:
+    case PS_ORIGIN_TIMEOUT:
+    case PS_ORIGIN_TLS:
+    case PS_ORIGIN_CERT:
+    case PS_ORIGIN_PROTOCOL:
+    case PS_ORIGIN_TOO_MANY:
+    case PS_ORIGIN_UNAVAILABLE:
+    case PS_ORIGIN_LOST:
+    case PS_QUERY_TIMEOUT:
+    case PS_POOL_TIMEOUT:
+    case PS_POOL_FULL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool
+ps_run_serve_spare(struct ps_run *run, enum ps_rc rc)
+{
+    uint64_t now_us = ps_clock_now_us(run->engine->conf.clock);
+    if (!run->spare || !origin_failed(rc) ||
+        !lease_allows(run, run->spare, now_us))
+        return false;
+    switch (ps_entry_check(run->spare, now_us, run->conf->revision)) {
+    case PS_ENTRY_FRESH:
+        break;
+    case PS_ENTRY_EXPIRED:
+        if (now_us - ps_entry_expires_us(run->spare) <=
+            run->req->stale_if_error_ms * 1000)
+            break;
+        return false;
+    default:
+        return false;
+    }
+    run->req->reply.retry_after_ms = 0;
+    ps_run_serve(run, &run->spare, PS_VERDICT_HIT, PS_REASON_STALE_IF_ERROR);
+    return true;
 }

@@ -147,6 +147,9 @@ make(struct scn_world *world, struct scn_line *line, const char *name,
     req->no_cache = scn_flag(line, "no_cache");
     req->no_store = scn_flag(line, "no_store");
     req->only_if_cached = scn_flag(line, "only_if_cached");
+    req->has_max_age = scn_option(line, "max_age", NULL) != NULL;
+    req->max_age_ms = scn_duration_ms(line, "max_age", 0);
+    req->stale_if_error_ms = scn_duration_ms(line, "stale_if_error", 0);
     const char *provider = scn_option(line, "provider", NULL);
     req->has_provider = provider != NULL;
     if (provider && !ps_provider_parse(ps_str_of(provider), &req->provider))
@@ -188,7 +191,10 @@ expect_verdict(struct scn_line *line, const struct ps_reply *reply)
 static void
 expect_times(struct scn_line *line, const struct ps_reply *reply)
 {
-    uint64_t ttl = (uint64_t)reply->ttl_ms, age = (uint64_t)reply->age_ms;
+    uint64_t ttl = (uint64_t)PS_MAX(reply->ttl_ms, (int64_t)0);
+    uint64_t age = (uint64_t)reply->age_ms;
+    if (scn_flag(line, "expired") && reply->ttl_ms >= 0)
+        scn_fail(line, "it had not expired");
     if (age != scn_duration_ms(line, "age", age))
         scn_fail(line, "age is %d ms", (int)age);
     if (ttl < scn_duration_ms(line, "ttl_from", ttl) ||
