@@ -103,6 +103,21 @@ ps_sql_lex_word(struct ps_sql_lexer *lex, struct ps_sql_token *token)
     lex->pos += n;
 }
 
+const char *
+ps_sql_lex_find(const struct ps_sql_lexer *lex, size_t from, const char *what,
+                size_t len)
+{
+    const char *at = lex->text + from, *end = lex->text + lex->len;
+
+    while ((size_t)(end - at) >= len &&
+           (at = memchr(at, what[0], (size_t)(end - at) - len + 1))) {
+        if (memcmp(at, what, len) == 0)
+            return at;
+        at++;
+    }
+    return NULL;
+}
+
 void
 ps_sql_lex_space(struct ps_sql_lexer *lex, struct ps_sql_token *token)
 {

@@ -39,9 +39,10 @@ lex_line_comment(struct ps_sql_lexer *lex, struct ps_sql_token *token)
 {
     const char *from = lex->text + lex->pos;
     const char *end = memchr(from, '\n', lex->len - lex->pos);
-    const char *nul = memchr(from, '\0', lex->len - lex->pos);
+    size_t len = end ? (size_t)(end - from) : lex->len - lex->pos;
+    const char *nul = memchr(from, '\0', len);
 
-    if (nul && (!end || nul < end))
+    if (nul)
         end = nul; /* the server stops here too */
     token->kind = PS_TOK_COMMENT;
     lex->pos = end ? (size_t)(end - lex->text) : lex->len;
@@ -74,7 +75,7 @@ lex_block_comment(struct ps_sql_lexer *lex, struct ps_sql_token *token)
         return;
     bool hint = byte_at(lex, lex->pos + 2) == '+';
     size_t from = PS_MIN(lex->pos + 2, lex->len);
-    const char *end = memmem(lex->text + from, lex->len - from, "*/", 2);
+    const char *end = ps_sql_lex_find(lex, from, "*/", 2);
 
     lex->pos = end ? (size_t)(end - lex->text) + 2 : lex->len;
     token->kind = !end ? PS_TOK_BAD : hint ? PS_TOK_HINT : PS_TOK_COMMENT;

@@ -163,8 +163,7 @@ lex_dollar(struct ps_sql_lexer *lex, struct ps_sql_token *token)
         return;
     }
     size_t tag = ++pos - start;
-    const char *end =
-        memmem(lex->text + pos, lex->len - pos, lex->text + start, tag);
+    const char *end = ps_sql_lex_find(lex, pos, lex->text + start, tag);
     token->ch = '$';
     token->kind = end ? PS_TOK_STRING : PS_TOK_BAD;
     lex->pos = end ? (size_t)(end - lex->text) + tag : lex->len;

@@ -19,12 +19,18 @@ enum {
     MAX_FILE = 1 << 20
 };
 
-static const struct {
+struct reading {
     enum ps_dialect dialect;
     const char *folder;
-} dialects[] = {
-    {PS_DIALECT_POSTGRES, "postgres"},
-    {PS_DIALECT_MYSQL,    "mysql"   },
+    unsigned modes;
+};
+static const struct reading readings[] = {
+    {PS_DIALECT_POSTGRES, "postgres", 0                          },
+    {PS_DIALECT_MYSQL,    "mysql",    0                          },
+    {PS_DIALECT_MYSQL,    "mysql",    PS_SQL_ANSI_QUOTES         },
+    {PS_DIALECT_MYSQL,    "mysql",    PS_SQL_NO_BACKSLASH_ESCAPES},
+    {PS_DIALECT_MYSQL,    "mysql",
+     PS_SQL_ANSI_QUOTES | PS_SQL_NO_BACKSLASH_ESCAPES            },
 };
 
 static struct ps_str statements[MAX_STATEMENTS];
@@ -99,10 +105,12 @@ collect(const char *folder)
 /* ---- properties ---- */
 
 static void
-check_tokens(enum ps_dialect id, struct ps_str text)
+check_tokens(const struct reading *r, struct ps_str text)
 {
-    struct ps_sql_lexer lex = {
-        .dialect = ps_sql_dialect_find(id), .text = text.ptr, .len = text.len};
+    struct ps_sql_lexer lex = {.dialect = ps_sql_dialect_find(r->dialect),
+                               .text = text.ptr,
+                               .len = text.len,
+                               .modes = r->modes};
     while (lex.pos < lex.len) {
         struct ps_sql_token t = {.offset = (uint32_t)lex.pos};
         lex.dialect->next(&lex, &t);
@@ -112,11 +120,12 @@ check_tokens(enum ps_dialect id, struct ps_str text)
 }
 
 static void
-check_split(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
+check_split(const struct reading *r, struct ps_str text, struct ps_arena *arena)
 {
     struct ps_sql_span *spans = NULL;
     size_t n = 0, at = 0;
-    assert_int_equal(ps_sql_split(id, 0, text, arena, &spans, &n), PS_OK);
+    assert_int_equal(
+        ps_sql_split(r->dialect, r->modes, text, arena, &spans, &n), PS_OK);
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(spans[i].offset, at);
         at += spans[i].len;
@@ -125,13 +134,17 @@ check_split(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
 }
 
 static uint64_t
-check_template(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
+check_template(const struct reading *r, struct ps_str text,
+               struct ps_arena *arena)
 {
     struct ps_str once, twice;
     uint64_t first, second;
-    assert_int_equal(ps_sql_template(id, 0, text, arena, &once, &first), PS_OK);
-    assert_int_equal(ps_sql_template(id, 0, once, arena, &twice, &second),
-                     PS_OK);
+    assert_int_equal(
+        ps_sql_template(r->dialect, r->modes, text, arena, &once, &first),
+        PS_OK);
+    assert_int_equal(
+        ps_sql_template(r->dialect, r->modes, once, arena, &twice, &second),
+        PS_OK);
     if (!ps_str_eq(once, twice))
         fail_msg("the template of\n%.*s\nis not stable:\n%.*s\n%.*s",
                  PS_STR_ARG(text), PS_STR_ARG(once), PS_STR_ARG(twice));
@@ -151,16 +164,18 @@ append_sevens(struct ps_buf *buf, const char *text, size_t len)
 /* The text with another literal in the place of each. Where space changes the
  * meaning (5--2 and 5 -- 2 of MySQL) none is added. */
 static struct ps_str
-other_literals(enum ps_dialect id, struct ps_str text, struct ps_buf *buf)
+other_literals(const struct reading *r, struct ps_str text, struct ps_buf *buf)
 {
-    struct ps_sql_lexer lex = {
-        .dialect = ps_sql_dialect_find(id), .text = text.ptr, .len = text.len};
+    struct ps_sql_lexer lex = {.dialect = ps_sql_dialect_find(r->dialect),
+                               .text = text.ptr,
+                               .len = text.len,
+                               .modes = r->modes};
     while (lex.pos < lex.len) {
         struct ps_sql_token t = {.offset = (uint32_t)lex.pos};
         lex.dialect->next(&lex, &t);
-        if (id == PS_DIALECT_MYSQL && t.kind == PS_TOK_NUMBER)
+        if (r->dialect == PS_DIALECT_MYSQL && t.kind == PS_TOK_NUMBER)
             append_sevens(buf, text.ptr + t.offset, lex.pos - t.offset);
-        else if (id == PS_DIALECT_MYSQL && t.kind == PS_TOK_STRING)
+        else if (r->dialect == PS_DIALECT_MYSQL && t.kind == PS_TOK_STRING)
             ps_buf_append_c(buf, t.ch == '"'   ? "\"other\""
                                  : t.ch == 'n' ? "n'other'"
                                                : "'other'");
@@ -175,10 +190,12 @@ other_literals(enum ps_dialect id, struct ps_str text, struct ps_buf *buf)
 }
 
 static void
-check_analysis(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
+check_analysis(const struct reading *r, struct ps_str text,
+               struct ps_arena *arena)
 {
     struct ps_sql_analysis *a;
-    assert_int_equal(ps_sql_analyse(id, 0, text, arena, &a), PS_OK);
+    assert_int_equal(ps_sql_analyse(r->dialect, r->modes, text, arena, &a),
+                     PS_OK);
     assert_true(a->reason_offset + a->reason_len <= text.len);
     if (a->reason == PS_SQL_REASON_NONE) {
         assert_int_equal(a->cls, PS_SQL_READ);
@@ -194,20 +211,20 @@ check_analysis(enum ps_dialect id, struct ps_str text, struct ps_arena *arena)
 }
 
 static void
-check_all(enum ps_dialect id, struct ps_str text)
+check_all(const struct reading *r, struct ps_str text)
 {
     struct ps_arena *arena = ps_arena_new(64 << 20);
     struct ps_buf buf;
     assert_non_null(arena);
     ps_buf_init(&buf, MAX_FILE);
-    check_tokens(id, text);
-    check_split(id, text, arena);
-    uint64_t fingerprint = check_template(id, text, arena);
-    uint64_t other = check_template(id, other_literals(id, text, &buf), arena);
+    check_tokens(r, text);
+    check_split(r, text, arena);
+    uint64_t fingerprint = check_template(r, text, arena);
+    uint64_t other = check_template(r, other_literals(r, text, &buf), arena);
     if (fingerprint != other)
         fail_msg("another literal is another template:\n%.*s\n%.*s",
                  PS_STR_ARG(text), PS_STR_ARG(ps_buf_str(&buf)));
-    check_analysis(id, text, arena);
+    check_analysis(r, text, arena);
     ps_buf_done(&buf);
     ps_arena_free(&arena);
 }
@@ -218,10 +235,10 @@ static void
 golden_statements(void **state)
 {
     (void)state;
-    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++) {
-        collect(dialects[d].folder);
+    for (size_t d = 0; d < PS_ARRAY_LEN(readings); d++) {
+        collect(readings[d].folder);
         for (size_t i = 0; i < n_statements; i++)
-            check_all(dialects[d].dialect, statements[i]);
+            check_all(&readings[d], statements[i]);
     }
     forget();
 }
@@ -241,14 +258,14 @@ static void
 pieces_of_statements(void **state)
 {
     (void)state;
-    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++) {
-        collect(dialects[d].folder);
+    for (size_t d = 0; d < PS_ARRAY_LEN(readings); d++) {
+        collect(readings[d].folder);
         for (int round = 0; round < ROUNDS; round++) {
             struct ps_buf buf;
             ps_buf_init(&buf, MAX_FILE);
             for (uint64_t k = next_random() % 4 + 1; k > 0; k--)
                 append_piece(&buf);
-            check_all(dialects[d].dialect, ps_buf_str(&buf));
+            check_all(&readings[d], ps_buf_str(&buf));
             ps_buf_done(&buf);
         }
     }
@@ -261,14 +278,13 @@ random_bytes(void **state)
     static const char alphabet[] = "aeEnNuU&xB'\"\"$$12.;,()[]{}/*-+=<>!?@:"
                                    "\\ \n\r\t_\x80\xc3\xa9` #%^|~\0in";
     (void)state;
-    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++)
+    for (size_t d = 0; d < PS_ARRAY_LEN(readings); d++)
         for (int round = 0; round < 5 * ROUNDS; round++) {
             char text[64];
             size_t n = next_random() % sizeof(text);
             for (size_t i = 0; i < n; i++)
                 text[i] = alphabet[next_random() % (sizeof(alphabet) - 1)];
-            check_all(dialects[d].dialect,
-                      (struct ps_str){.ptr = text, .len = n});
+            check_all(&readings[d], (struct ps_str){.ptr = text, .len = n});
         }
 }
 
@@ -282,8 +298,8 @@ writes_are_never_reads(void **state)
         "GRANT ",         "ALTER TABLE t ", "DO ",          "SET x = ",
     };
     (void)state;
-    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++) {
-        collect(dialects[d].folder);
+    for (size_t d = 0; d < PS_ARRAY_LEN(readings); d++) {
+        collect(readings[d].folder);
         for (int round = 0; round < ROUNDS; round++) {
             struct ps_buf buf;
             struct ps_sql_analysis *a;
@@ -291,8 +307,9 @@ writes_are_never_reads(void **state)
             ps_buf_init(&buf, MAX_FILE);
             ps_buf_append_c(&buf, starts[next_random() % PS_ARRAY_LEN(starts)]);
             append_piece(&buf);
-            assert_int_equal(ps_sql_analyse(dialects[d].dialect, 0,
-                                            ps_buf_str(&buf), arena, &a),
+            assert_int_equal(ps_sql_analyse(readings[d].dialect,
+                                            readings[d].modes, ps_buf_str(&buf),
+                                            arena, &a),
                              PS_OK);
             assert_int_not_equal(a->cls, PS_SQL_READ);
             assert_true(a->may_write);
@@ -334,6 +351,29 @@ static const struct {
     {"SELECT ",                       "/*"                           },
     {"SELECT ",                       "$$"                           },
     {"SELECT ",                       "\""                           },
+    {"SELECT now(), ",                "/**/"                         },
+    {"SELECT now(), ",                "#\n"                          },
+    {"SELECT now(), ",                "-- \n"                        },
+    {"SELECT ",                       "/*! a "                       },
+    {"SELECT now(), ",                "/*! */"                       },
+    {"SELECT now(), ",                "'a' "                         },
+    {"SELECT ",                       "_utf8mb4 "                    },
+    {"SELECT ",                       "`"                            },
+    {"SELECT ",                       "@a := "                       },
+    {"SELECT ",                       "@@a."                         },
+    {"SELECT ",                       "{d "                          },
+    {"SELECT ",                       "a COLLATE "                   },
+    {"SELECT ",                       "INTERVAL 1 DAY + "            },
+    {"",                              "BEGIN NOT ATOMIC "            },
+    {"",                              "CREATE PROCEDURE p() BEGIN "  },
+    {"DELETE FROM ",                  "t#, "                         },
+    {"UPDATE t SET ",                 "a# = #, "                     },
+    {"UPDATE t SET ",                 "a = #, "                      },
+    {"REPLACE t VALUES ",             "(#, ?), "                     },
+    {"LOCK TABLES ",                  "t# READ, "                    },
+    {"DROP TABLE ",                   "t#, "                         },
+    {"RENAME TABLE ",                 "t TO t#, "                    },
+    {"SET ",                          "a = #, "                      },
     {"",                              "EXPLAIN ANALYZE "             },
     {"",                              "INSERT INTO t VALUES(1);"     },
     {"",                              "UPDATE t SET a=#;"            },
@@ -373,7 +413,7 @@ long_text(struct ps_buf *buf, size_t text, size_t len)
 
 /* CPU time of one analysis. */
 static double
-seconds_for(enum ps_dialect dialect, size_t text, size_t len)
+seconds_for(const struct reading *r, size_t text, size_t len)
 {
     struct ps_arena *arena = ps_arena_new(1u << 30);
     struct ps_sql_analysis *a;
@@ -383,8 +423,9 @@ seconds_for(enum ps_dialect dialect, size_t text, size_t len)
     ps_buf_init(&buf, 2 * len);
     long_text(&buf, text, len);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
-    assert_int_equal(ps_sql_analyse(dialect, 0, ps_buf_str(&buf), arena, &a),
-                     PS_OK);
+    assert_int_equal(
+        ps_sql_analyse(r->dialect, r->modes, ps_buf_str(&buf), arena, &a),
+        PS_OK);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
     if (a->reason == PS_SQL_REASON_NONE)
         fail_msg("cacheable: %s%s...", long_texts[text].start,
@@ -402,10 +443,10 @@ static void
 depth_and_length(void **state)
 {
     (void)state;
-    for (size_t d = 0; d < PS_ARRAY_LEN(dialects); d++)
+    for (size_t d = 0; d < PS_ARRAY_LEN(readings); d++)
         for (size_t u = 0; u < PS_ARRAY_LEN(long_texts); u++) {
-            double shorter = seconds_for(dialects[d].dialect, u, 1 << 17);
-            double longer = seconds_for(dialects[d].dialect, u, 1 << 20);
+            double shorter = seconds_for(&readings[d], u, 1 << 17);
+            double longer = seconds_for(&readings[d], u, 1 << 20);
             if (longer > 24 * (shorter + 0.001))
                 fail_msg("not linear: %s%s... took %.1f ms and %.1f ms",
                          long_texts[u].start, long_texts[u].unit, 1e3 * shorter,

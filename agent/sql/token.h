@@ -120,6 +120,10 @@ struct ps_sql_lexer {
  * first byte. */
 void ps_sql_lex_word(struct ps_sql_lexer *lex, struct ps_sql_token *token);
 void ps_sql_lex_space(struct ps_sql_lexer *lex, struct ps_sql_token *token);
+/* Where `what` stands next, or NULL. (memmem may be checked, in a sanitizer's
+ * build, over all that is left of the text: work that is not linear.) */
+const char *ps_sql_lex_find(const struct ps_sql_lexer *lex, size_t from,
+                            const char *what, size_t len);
 
 /* All tokens but space and comments, an END token behind them, and the pairs
  * of brackets. */
