@@ -119,6 +119,16 @@ digits_at(struct ps_str text, size_t *at, size_t n)
     return value;
 }
 
+/* FreeTDS does not pad a year. */
+static int
+year_at(struct ps_str text, size_t *at)
+{
+    size_t n = 0;
+    while (*at + n < text.len && n < 4 && text.ptr[*at + n] != '-')
+        n++;
+    return n ? digits_at(text, at, n) : -1;
+}
+
 static bool
 skip_char(struct ps_str text, size_t *at, char c)
 {
@@ -198,7 +208,7 @@ date_json(struct ps_buf *out, struct ps_str text)
 {
     size_t at = 0;
     int64_t ms = 0;
-    int year = digits_at(text, &at, 4);
+    int year = year_at(text, &at);
     bool dash = skip_char(text, &at, '-');
     int month = digits_at(text, &at, 2);
     dash = skip_char(text, &at, '-') && dash;

@@ -3,50 +3,16 @@
 // own driver and encoder (ps_rows_dump, no agent in between) and through knex
 // and pg with TZ=UTC, in one session each, and the rows must be equal.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { isDeepStrictEqual } from 'node:util';
 import { after, before, describe as suite, test } from 'node:test';
 import knexFactory from 'knex';
+import { Dump } from './lib/dump.mjs';
 import { Postgres } from './lib/postgres.mjs';
-import { program } from './lib/process.mjs';
 import { own } from './lib/types_postgres.mjs';
 import { cases, setup } from './lib/types_postgres_hard.mjs';
 
 process.env.TZ = 'UTC';
 const login = { user: 'app', password: 'app secret', database: 'app' };
-
-// One statement in, one line out: JSON, or "! code: message".
-class Dump {
-  constructor(port) {
-    this.waiting = [];
-    this.child = spawn(program('ps_rows_dump'), ['postgres'], {
-      stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, PS_PG_PORT: String(port) },
-    });
-    let pending = '';
-    this.child.stdout.setEncoding('utf8');
-    this.child.stdout.on('data', (chunk) => {
-      pending += chunk;
-      for (let end; (end = pending.indexOf('\n')) >= 0;) {
-        this.waiting.shift()?.(pending.slice(0, end));
-        pending = pending.slice(end + 1);
-      }
-    });
-    this.child.on('exit', () => this.waiting.splice(0).forEach((resolve) => resolve('! exit')));
-  }
-
-  ask(sql) {
-    return new Promise((resolve) => {
-      this.waiting.push(resolve);
-      this.child.stdin.write(`${sql}\0`);
-    });
-  }
-
-  async end() {
-    const gone = new Promise((resolve) => { this.child.on('exit', resolve); });
-    this.child.stdin.end();
-    await gone;
-  }
-}
 
 suite('hard values of PostgreSQL', () => {
   let db;
@@ -61,7 +27,7 @@ suite('hard values of PostgreSQL', () => {
       client: 'pg', pool: { min: 1, max: 1 }, connection: { host: db.host, port: db.port, ...login },
     });
     for (const sql of [own.schema, setup]) await knex.raw(sql);
-    dump = new Dump(db.port);
+    dump = new Dump('postgres', { PS_PG_PORT: String(db.port) });
   });
   after(async () => {
     await dump?.end();

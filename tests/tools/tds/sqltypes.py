@@ -13,7 +13,8 @@ import uuid
 
 from tokens import COLLATION
 
-decimal.getcontext().prec = 60
+decimal.DefaultContext.prec = 60  # of threads to come
+decimal.setcontext(decimal.DefaultContext)
 EPOCH = datetime.date(1, 1, 1).toordinal()
 EPOCH_1900 = datetime.date(1900, 1, 1).toordinal()
 INTS = {'tinyint': 1, 'smallint': 2, 'int': 4, 'bigint': 8}
