@@ -107,6 +107,27 @@ ps_cache_conf_new(const char *id, const char *name, const char *host)
     return conf;
 }
 
+enum ps_rc
+ps_cache_conf_add_rule(struct ps_cache_conf *conf, const struct ps_rule *rule)
+{
+    PS_CHECK_OBJ(conf, CONF_MAGIC);
+    size_t size = (conf->n_rules + 1) * sizeof(*conf->rules);
+    struct ps_rule *rules = realloc(conf->rules, size);
+    if (!rules)
+        return PS_NO_MEMORY;
+    conf->rules = rules;
+    char *key = strdup(rule->key);
+    if (!key)
+        return PS_NO_MEMORY;
+    rules[conf->n_rules++] =
+        (struct ps_rule){.type = rule->type,
+                         .mode = rule->mode,
+                         .key = key,
+                         .ttl_ms = rule->ttl_ms,
+                         .stale_if_error_ms = rule->stale_if_error_ms};
+    return PS_OK;
+}
+
 struct ps_cache_conf *
 ps_cache_conf_ref(struct ps_cache_conf *conf)
 {
@@ -129,6 +150,9 @@ ps_cache_conf_unref(struct ps_cache_conf **conf)
     free(old->name);
     free(old->host);
     free(old->tls_ca_pem);
+    for (size_t i = 0; i < old->n_rules; i++)
+        free(old->rules[i].key);
+    free(old->rules);
     free(old);
 }
 

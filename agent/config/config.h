@@ -39,6 +39,30 @@ enum ps_tls_mode {
     PS_TLS_VERIFY_FULL
 };
 
+/*
+ * What an operator wants kept, and for how long. A read is matched by its text,
+ * else by its template, else by all of its tables (agent/req/rules.c).
+ */
+enum ps_rule_type {
+    PS_RULE_QUERY,    /* key: the statement as clients send it */
+    PS_RULE_TEMPLATE, /* key: any statement of the template */
+    PS_RULE_TABLE     /* key: a table's name, or schema.name */
+};
+enum ps_rule_mode {
+    PS_RULE_AUTO, /* automatic mode, also where it is not the default */
+    PS_RULE_TTL,  /* from the first time on, for ttl_ms */
+    PS_RULE_NEVER
+};
+struct ps_rule {
+    enum ps_rule_type type;
+    enum ps_rule_mode mode;
+    char *key;
+    uint64_t ttl_ms;            /* AUTO: at most so long, 0: no bound */
+    uint64_t stale_if_error_ms; /* 0: an expired answer is never served */
+    /* Of a template's key, put here by who first asks; 0: not yet. */
+    _Atomic uint64_t fingerprint;
+};
+
 struct ps_cache_conf {
     unsigned magic;
     _Atomic unsigned refs;
@@ -58,6 +82,9 @@ struct ps_cache_conf {
     uint64_t pool_queue_timeout_ms, pool_idle_timeout_ms;
     uint64_t connect_timeout_ms, query_timeout_ms;
     uint64_t max_entry_bytes;
+    bool invalidation_off; /* answers live out their time whatever is written */
+    struct ps_rule *rules; /* n_rules, owned */
+    size_t n_rules;
     uint64_t revision;
 };
 
@@ -66,6 +93,9 @@ struct ps_cache_conf {
  * given away. */
 struct ps_cache_conf *ps_cache_conf_new(const char *id, const char *name,
                                         const char *host);
+/* One more rule, copied with its key; before the definition is given away. */
+PS_MUST_USE enum ps_rc ps_cache_conf_add_rule(struct ps_cache_conf *conf,
+                                              const struct ps_rule *rule);
 struct ps_cache_conf *ps_cache_conf_ref(struct ps_cache_conf *conf);
 void ps_cache_conf_unref(struct ps_cache_conf **conf);
 /* Would a connection opened under `a` do under `b`? (same origin address,

@@ -65,6 +65,28 @@ set_u32(uint32_t *to, uint32_t value)
 }
 
 static bool
+add_rules(struct ps_cache_conf *c, const Portside__CacheConfig *m)
+{
+    for (size_t i = 0; i < m->n_rules; i++) {
+        const Portside__CacheRule *r = m->rules[i];
+        /* proto3 gives numbers that this version has no name for. */
+        if ((unsigned)r->type > PS_RULE_TABLE ||
+            (unsigned)r->mode > PS_RULE_NEVER || r->key[0] == '\0')
+            return false;
+        const struct ps_rule rule = {
+            .type = (enum ps_rule_type)r->type,
+            .mode = (enum ps_rule_mode)r->mode,
+            .key = r->key,
+            .ttl_ms = r->ttl_ms,
+            .stale_if_error_ms = r->stale_if_error_ms,
+        };
+        if (ps_cache_conf_add_rule(c, &rule) != PS_OK)
+            return false;
+    }
+    return true;
+}
+
+static bool
 fill_cache(struct ps_cache_conf *c, const Portside__CacheConfig *m)
 {
     if (!provider_of(m->provider, &c->provider) ||
@@ -90,8 +112,9 @@ fill_cache(struct ps_cache_conf *c, const Portside__CacheConfig *m)
     set_u64(&c->connect_timeout_ms, m->connect_timeout_ms);
     set_u64(&c->query_timeout_ms, m->query_timeout_ms);
     set_u64(&c->max_entry_bytes, m->max_entry_bytes);
+    c->invalidation_off = m->invalidation_off;
     c->revision = m->revision;
-    return true;
+    return add_rules(c, m);
 }
 
 struct ps_cache_conf *

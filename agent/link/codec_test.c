@@ -49,6 +49,45 @@ a_definition_is_taken_over(void **state)
     ps_cache_conf_unref(&c);
 }
 
+static void
+rules_come_with_it(void **state)
+{
+    (void)state;
+    char table[] = "public.items", text[] = "SELECT 1";
+    Portside__CacheRule one = PORTSIDE__CACHE_RULE__INIT;
+    Portside__CacheRule two = PORTSIDE__CACHE_RULE__INIT;
+    one.type = PORTSIDE__RULE_TYPE__RULE_TABLE;
+    one.mode = PORTSIDE__RULE_MODE__RULE_TTL;
+    one.key = table;
+    one.ttl_ms = 5000;
+    one.stale_if_error_ms = 60000;
+    two.mode = PORTSIDE__RULE_MODE__RULE_NEVER;
+    two.key = text;
+    Portside__CacheRule *rules[] = {&one, &two};
+    Portside__CacheConfig m = config();
+    m.rules = rules;
+    m.n_rules = 2;
+    m.invalidation_off = true;
+    struct ps_cache_conf *c = ps_codec_cache(&m);
+    assert_non_null(c);
+    assert_true(c->invalidation_off);
+    assert_int_equal(c->n_rules, 2);
+    assert_int_equal(c->rules[0].type, PS_RULE_TABLE);
+    assert_int_equal(c->rules[0].mode, PS_RULE_TTL);
+    assert_string_equal(c->rules[0].key, "public.items");
+    assert_int_equal(c->rules[0].ttl_ms, 5000);
+    assert_int_equal(c->rules[0].stale_if_error_ms, 60000);
+    assert_int_equal(c->rules[1].type, PS_RULE_QUERY);
+    assert_int_equal(c->rules[1].mode, PS_RULE_NEVER);
+    ps_cache_conf_unref(&c);
+    /* Of a later version: better no cache than one without the rule. */
+    two.mode = (Portside__RuleMode)3;
+    assert_null(ps_codec_cache(&m));
+    two.mode = PORTSIDE__RULE_MODE__RULE_NEVER;
+    two.key = (char *)(uintptr_t) "";
+    assert_null(ps_codec_cache(&m));
+}
+
 /* 0 is "not set" on the wire. */
 static void
 what_is_not_set_keeps_its_default(void **state)
@@ -221,6 +260,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_definition_is_taken_over),
+        cmocka_unit_test(rules_come_with_it),
         cmocka_unit_test(what_is_not_set_keeps_its_default),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(changes_survive_the_wire),

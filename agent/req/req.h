@@ -61,6 +61,7 @@ enum ps_verdict {
     X(TTL_TOO_SHORT, "ttl_too_short",                                          \
       "the answer changes too often to be kept")                               \
     X(CLIENT_NO_CACHE, "client_no_cache", "the client asked for a fresh one")  \
+    X(RULE_NEVER, "rule_never", "a rule says that it is not kept")             \
     X(CLIENT_MAX_AGE, "client_max_age",                                        \
       "the kept answer is older than the client allows")                       \
     X(STALE_IF_ERROR, "stale_if_error",                                        \

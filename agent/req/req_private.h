@@ -74,6 +74,14 @@ struct ps_engine {
     void *drained_arg;
 };
 
+/* What the definition's rules say about one read (rules.c). */
+struct ps_rule_choice {
+    bool found; /* otherwise the cache's default counts */
+    enum ps_rule_mode mode;
+    uint64_t ttl_ms; /* AUTO: at most */
+    uint64_t stale_if_error_ms;
+};
+
 struct ps_run {
     unsigned magic;
     enum ps_step step;
@@ -140,6 +148,7 @@ struct ps_run {
     struct ps_outcome outcome;
     uint64_t born_us; /* just before the statement was sent */
     bool asked;       /* the policy was, once per request */
+    struct ps_rule_choice rule;
     bool policy_keeps;
     bool keep; /* the policy, the client and the lease say so */
     uint64_t ttl_ms;
@@ -229,6 +238,15 @@ void ps_run_login_result(struct ps_run *run, struct ps_conn *conn,
                          enum ps_rc rc);
 /* Gives the connection back, if there is one. */
 void ps_run_release(struct ps_run *run, enum ps_pool_verdict verdict);
+
+/* ---- rules.c ---- */
+
+/* Of a cacheable read, whose tables are known. */
+struct ps_rule_choice ps_run_rule(const struct ps_run *run);
+
+/* ---- step_plan.c ---- */
+
+enum ps_dialect ps_run_dialect(const struct ps_run *run);
 
 /* ---- step_execute.c ---- */
 

@@ -15,13 +15,31 @@
 
 /* ---- STAMP ---- */
 
+/* A rule that needs no learning. */
+static void
+ask_rule(struct ps_run *run)
+{
+    if (run->rule.mode == PS_RULE_TTL && run->rule.ttl_ms > 0) {
+        run->ttl_ms = run->rule.ttl_ms;
+        run->policy_keeps = true;
+        return;
+    }
+    run->req->reply.verdict = PS_VERDICT_BYPASS;
+    run->why = ps_reason_code(PS_REASON_RULE_NEVER);
+}
+
 static void
 ask_policy(struct ps_run *run)
 {
     if (run->asked)
         return;
-    const struct ps_policy_ask ask = ps_run_policy_ask(run);
     run->asked = true;
+    run->rule = ps_run_rule(run);
+    if (run->rule.found && run->rule.mode != PS_RULE_AUTO) {
+        ask_rule(run);
+        return;
+    }
+    const struct ps_policy_ask ask = ps_run_policy_ask(run);
     switch (ps_policy_ask(run->engine->policy, &ask, &run->ttl_ms)) {
     case PS_POLICY_STORE:
         run->policy_keeps = true;
@@ -69,8 +87,11 @@ static enum ps_next
 stamp_read(struct ps_run *run)
 {
     run->snapshot_taken = false;
+    /* Without invalidation an answer depends on no table: only what changes
+     * the whole database or its structure ends it before its time. */
+    size_t n = run->conf->invalidation_off ? 0 : run->n_tables;
     switch (ps_snapshot_take(run->space, ps_catalog_gen(run->catalog),
-                             run->tables, run->n_tables, run->rows,
+                             run->tables, n, n ? run->rows : NULL,
                              &run->snapshot)) {
     case PS_SNAPSHOT_OK:
         run->snapshot_taken = true;

@@ -31,14 +31,18 @@ ps_step_build(struct ps_run *run)
 struct ps_policy_ask
 ps_run_policy_ask(const struct ps_run *run)
 {
+    const struct ps_cache_conf *conf = run->conf;
+    const struct ps_rule_choice *rule = &run->rule;
+    bool by_rule = rule->found && rule->mode == PS_RULE_AUTO;
+    uint64_t cap = by_rule ? rule->ttl_ms : UINT64_MAX;
     return (struct ps_policy_ask){
         .key = &run->key,
         .space_id = ps_space_id(run->space),
         .fingerprint = run->analysis->fingerprint,
-        .caching_enabled = run->conf->caching_enabled,
-        .auto_cached = run->conf->auto_cached,
-        .ttl_min_ms = run->conf->ttl_min_ms,
-        .ttl_max_ms = run->conf->ttl_max_ms,
+        .caching_enabled = conf->caching_enabled,
+        .auto_cached = conf->auto_cached || by_rule,
+        .ttl_min_ms = PS_MIN(conf->ttl_min_ms, cap),
+        .ttl_max_ms = PS_MIN(conf->ttl_max_ms, cap),
         .now_us = run->born_us,
     };
 }
@@ -47,7 +51,8 @@ ps_run_policy_ask(const struct ps_run *run)
 static void
 learn(struct ps_run *run)
 {
-    if (!run->old || !run->snapshot_taken)
+    if (!run->old || !run->snapshot_taken ||
+        (run->rule.found && run->rule.mode != PS_RULE_AUTO))
         return;
     const struct ps_policy_ask ask = ps_run_policy_ask(run);
     ps_policy_learn(run->engine->policy, &ask, run->old, run->req->reply.body);

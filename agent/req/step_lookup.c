@@ -12,8 +12,8 @@
  *   it is as young as the client wants it
  *
  * Where the origin fails, an answer may be served that has only expired: the
- * client said for how long (stale-if-error). All the rest of the list holds
- * for it too, at the time when it is served.
+ * client or a rule said for how long (stale-if-error). All the rest of the
+ * list holds for it too, at the time when it is served.
  */
 #include "agent/req/req_private.h"
 
@@ -55,8 +55,7 @@ static enum ps_next
 too_old(struct ps_run *run, struct ps_entry **entry, enum ps_reason reason)
 {
     ps_entry_unref(&run->spare);
-    if (run->req->stale_if_error_ms > 0)
-        run->spare = ps_entry_ref(*entry);
+    run->spare = ps_entry_ref(*entry);
     return stale(run, entry, reason);
 }
 
@@ -173,6 +172,17 @@ origin_failed(enum ps_rc rc)
     }
 }
 
+/* What the client says, or what a rule does: whatever is more. */
+static uint64_t
+stale_if_error_ms(const struct ps_run *run)
+{
+    uint64_t wanted = run->req->stale_if_error_ms;
+    if (!run->homed || !run->cacheable)
+        return wanted;
+    struct ps_rule_choice rule = ps_run_rule(run);
+    return PS_MAX(wanted, rule.found ? rule.stale_if_error_ms : 0);
+}
+
 bool
 ps_run_serve_spare(struct ps_run *run, enum ps_rc rc)
 {
@@ -180,12 +190,14 @@ ps_run_serve_spare(struct ps_run *run, enum ps_rc rc)
     if (!run->spare || !origin_failed(rc) ||
         !lease_allows(run, run->spare, now_us))
         return false;
+    uint64_t stale_us = stale_if_error_ms(run) * 1000;
+    if (stale_us == 0)
+        return false;
     switch (ps_entry_check(run->spare, now_us, run->conf->revision)) {
     case PS_ENTRY_FRESH:
         break;
     case PS_ENTRY_EXPIRED:
-        if (now_us - ps_entry_expires_us(run->spare) <=
-            run->req->stale_if_error_ms * 1000)
+        if (now_us - ps_entry_expires_us(run->spare) <= stale_us)
             break;
         return false;
     default:

@@ -20,6 +20,12 @@ static const enum ps_dialect dialects[PS_PROVIDER_COUNT] = {
     [PS_PROVIDER_MSSQL] = PS_DIALECT_TSQL,
 };
 
+enum ps_dialect
+ps_run_dialect(const struct ps_run *run)
+{
+    return dialects[run->conf->provider];
+}
+
 enum ps_next
 ps_step_prepare(struct ps_run *run)
 {

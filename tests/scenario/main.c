@@ -14,6 +14,7 @@ static const struct {
 } commands[] = {
     {"agent",         scn_agent        },
     {"cache",         scn_cache        },
+    {"rule",          scn_rule         },
     {"table",         scn_table        },
     {"view",          scn_view         },
     {"catalog",       scn_catalog      },

@@ -405,6 +405,10 @@ read_conf(struct scn_line *line, struct ps_cache_conf *c,
     c->query_timeout_ms =
         scn_duration_ms(line, "query_timeout", old->query_timeout_ms);
     c->max_entry_bytes = scn_number(line, "max_entry", old->max_entry_bytes);
+    c->invalidation_off =
+        scn_number(line, "invalidation", !old->invalidation_off) == 0;
+    for (size_t i = 0; c != old && i < old->n_rules; i++)
+        PS_CHECK(ps_cache_conf_add_rule(c, &old->rules[i]) == PS_OK);
 }
 
 static void
@@ -420,6 +424,57 @@ replace_all(struct scn_world *world)
         ps_engine_reconfigured(world->engine);
 }
 
+static struct ps_cache_conf *
+redefine(struct scn_world *world, struct scn_line *line,
+         struct scn_cache *cache)
+{
+    char id[37];
+    snprintf(id, sizeof(id), "00000000-0000-4000-8000-%012d",
+             (int)(cache - world->caches));
+    const struct ps_cache_conf *old = cache->conf;
+    struct ps_cache_conf *conf = ps_cache_conf_new(
+        id, cache->name,
+        scn_option(line, "host", old ? old->host : "db.internal"));
+    PS_CHECK(conf);
+    read_conf(line, conf, old ? old : conf);
+    conf->revision = ++world->version;
+    return conf;
+}
+
+/* rule CACHE query|template|table "KEY" [auto] [never] [ttl=]
+ * [stale_if_error=]: one more. rule CACHE none: no rule any more. */
+void
+scn_rule(struct scn_world *world, struct scn_line *line)
+{
+    static const char *const types[] = {"query", "template", "table"};
+    struct scn_cache *cache = find_cache(world, scn_operand(line, 1));
+    const char *type = scn_operand(line, 2);
+    if (!cache)
+        scn_fail(line, "no such cache");
+    struct ps_cache_conf *conf = redefine(world, line, cache);
+    if (strcmp(type, "none") == 0) {
+        while (conf->n_rules > 0)
+            free(conf->rules[--conf->n_rules].key);
+    } else {
+        const char *key = scn_operand(line, 3);
+        struct ps_rule rule = {.type = PS_RULE_QUERY, .mode = PS_RULE_TTL};
+        while (rule.type < PS_RULE_TABLE && strcmp(types[rule.type], type) != 0)
+            rule.type++;
+        rule.key = strdup(key);
+        rule.ttl_ms = scn_duration_ms(line, "ttl", 0);
+        rule.stale_if_error_ms = scn_duration_ms(line, "stale_if_error", 0);
+        if (scn_flag(line, "auto"))
+            rule.mode = PS_RULE_AUTO;
+        else if (scn_flag(line, "never"))
+            rule.mode = PS_RULE_NEVER;
+        PS_CHECK(ps_cache_conf_add_rule(conf, &rule) == PS_OK);
+        free(rule.key);
+    }
+    ps_cache_conf_unref(&cache->conf);
+    cache->conf = conf;
+    replace_all(world);
+}
+
 /* cache NAME [remove] [host=] [pool_max=] ...: makes or changes a definition;
  * what is not given stays. */
 void
@@ -432,15 +487,8 @@ scn_cache(struct scn_world *world, struct scn_line *line)
     if (!cache)
         scn_fail(line, "no more than %d caches", SCN_CACHES_MAX);
     snprintf(cache->name, sizeof(cache->name), "%s", name);
-    char id[37];
-    snprintf(id, sizeof(id), "00000000-0000-4000-8000-%012d",
-             (int)(cache - world->caches));
     struct ps_cache_conf *old = cache->conf;
-    struct ps_cache_conf *conf = ps_cache_conf_new(
-        id, name, scn_option(line, "host", old ? old->host : "db.internal"));
-    PS_CHECK(conf);
-    read_conf(line, conf, old ? old : conf);
-    conf->revision = ++world->version;
+    struct ps_cache_conf *conf = redefine(world, line, cache);
     cache->conf = conf;
     cache->defined = !scn_flag(line, "remove");
     ps_cache_conf_unref(&old);

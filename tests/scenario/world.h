@@ -66,6 +66,7 @@ const char *scn_cache_id(struct scn_world *world, const char *name);
 /* world.c */
 void scn_agent(struct scn_world *world, struct scn_line *line);
 void scn_cache(struct scn_world *world, struct scn_line *line);
+void scn_rule(struct scn_world *world, struct scn_line *line);
 void scn_advance(struct scn_world *world, struct scn_line *line);
 void scn_lease(struct scn_world *world, struct scn_line *line);
 void scn_remote(struct scn_world *world, struct scn_line *line);

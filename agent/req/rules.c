@@ -1,0 +1,144 @@
+/*
+ * Which rule of the cache's definition counts for a read? Asked on a miss
+ * only: an entry carries the time that the rule gave it, and the revision of
+ * the definition, which a changed rule raises.
+ *
+ *   its text has a rule       that one
+ *   its template has one      that one
+ *   every table has one       the strictest of them: never before a time to
+ *                             live, the shorter one before the longer
+ *   otherwise                 the cache's default
+ *
+ * Tables are those the catalogue found behind views. A rule decides how long
+ * an answer is kept, never whether it may be: that is proven before.
+ */
+#include "agent/req/req_private.h"
+
+static struct ps_str
+bare(struct ps_str text)
+{
+    static const char blanks[] = " \t\r\n;";
+    while (text.len > 0 && strchr(blanks, text.ptr[text.len - 1]))
+        text.len--;
+    while (text.len > 0 && strchr(blanks, text.ptr[0])) {
+        text.ptr++;
+        text.len--;
+    }
+    return text;
+}
+
+static const struct ps_rule *
+find_query(const struct ps_run *run)
+{
+    struct ps_str sql = bare(run->req->key_sql);
+    for (size_t i = 0; i < run->conf->n_rules; i++) {
+        const struct ps_rule *rule = &run->conf->rules[i];
+        if (rule->type == PS_RULE_QUERY &&
+            ps_str_eq(bare(ps_str_of(rule->key)), sql))
+            return rule;
+    }
+    return NULL;
+}
+
+/* A template is known by a statement of it; 0: that is none. */
+static uint64_t
+fingerprint_of(const struct ps_run *run, struct ps_rule *rule)
+{
+    uint64_t known =
+        atomic_load_explicit(&rule->fingerprint, memory_order_relaxed);
+    struct ps_str text;
+    if (known)
+        return known;
+    if (ps_sql_template(ps_run_dialect(run), 0, ps_str_of(rule->key),
+                        run->req->arena, &text, &known) != PS_OK)
+        return 0;
+    atomic_store_explicit(&rule->fingerprint, known, memory_order_relaxed);
+    return known;
+}
+
+static const struct ps_rule *
+find_template(const struct ps_run *run)
+{
+    for (size_t i = 0; i < run->conf->n_rules; i++) {
+        struct ps_rule *rule = &run->conf->rules[i];
+        if (rule->type == PS_RULE_TEMPLATE &&
+            fingerprint_of(run, rule) == run->analysis->fingerprint)
+            return rule;
+    }
+    return NULL;
+}
+
+static bool
+names_table(struct ps_str key, const struct ps_table_name *table)
+{
+    size_t schema = table->schema.len;
+    if (key.len != schema + 1 + table->name.len || key.ptr[schema] != '.')
+        return false;
+    return ps_str_eq_nocase((struct ps_str){key.ptr, schema}, table->schema) &&
+           ps_str_eq_nocase(
+               (struct ps_str){key.ptr + schema + 1, table->name.len},
+               table->name);
+}
+
+/* The one that names the schema too goes first. */
+static const struct ps_rule *
+find_table(const struct ps_run *run, const struct ps_table_name *table)
+{
+    const struct ps_rule *found = NULL;
+    for (size_t i = 0; i < run->conf->n_rules; i++) {
+        const struct ps_rule *rule = &run->conf->rules[i];
+        if (rule->type != PS_RULE_TABLE)
+            continue;
+        if (names_table(ps_str_of(rule->key), table))
+            return rule;
+        if (ps_str_eq_nocase(ps_str_of(rule->key), table->name))
+            found = rule;
+    }
+    return found;
+}
+
+static struct ps_rule_choice
+alone(const struct ps_rule *rule)
+{
+    return (struct ps_rule_choice){
+        .found = true,
+        .mode = rule->mode,
+        .ttl_ms = rule->mode == PS_RULE_AUTO && rule->ttl_ms == 0
+                      ? UINT64_MAX
+                      : rule->ttl_ms,
+        .stale_if_error_ms = rule->stale_if_error_ms};
+}
+
+/* NEVER > AUTO > TTL: automatic mode may find that even less is right. */
+static struct ps_rule_choice
+both(struct ps_rule_choice a, struct ps_rule_choice b)
+{
+    if (a.mode == PS_RULE_NEVER || b.mode == PS_RULE_NEVER)
+        a.mode = PS_RULE_NEVER;
+    else if (b.mode == PS_RULE_AUTO)
+        a.mode = PS_RULE_AUTO;
+    a.ttl_ms = PS_MIN(a.ttl_ms, b.ttl_ms);
+    a.stale_if_error_ms = PS_MIN(a.stale_if_error_ms, b.stale_if_error_ms);
+    return a;
+}
+
+struct ps_rule_choice
+ps_run_rule(const struct ps_run *run)
+{
+    const struct ps_rule_choice none = {.found = false};
+    struct ps_rule_choice choice = none;
+    if (run->conf->n_rules == 0)
+        return none;
+    const struct ps_rule *rule = find_query(run);
+    if (!rule)
+        rule = find_template(run);
+    if (rule)
+        return alone(rule);
+    for (size_t i = 0; i < run->n_tables; i++) {
+        rule = find_table(run, &run->tables[i]);
+        if (!rule)
+            return none;
+        choice = i ? both(choice, alone(rule)) : alone(rule);
+    }
+    return choice;
+}
