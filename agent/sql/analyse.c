@@ -54,8 +54,11 @@ analyse_statement(struct ps_sql_parser *p)
         out->may_write = true;
         /* "Not a read" says it all, unless it is not understood or a read on
          * its face. */
+        bool by_function = out->reason == PS_SQL_REASON_VOLATILE_FUNCTION &&
+                           first->word == PS_W_SELECT;
         if (out->reason != PS_SQL_REASON_WRITES &&
-            out->reason != PS_SQL_REASON_SELECT_INTO && !p->failed) {
+            out->reason != PS_SQL_REASON_SELECT_INTO && !by_function &&
+            !p->failed) {
             out->reason = PS_SQL_REASON_NOT_A_READ;
             out->reason_offset = first->offset;
             out->reason_len = first->len;

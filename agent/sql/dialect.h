@@ -27,6 +27,7 @@ enum ps_sql_function_kind {
 struct ps_sql_function_info {
     enum ps_sql_function_kind kind;
     bool set_returning; /* may stand in FROM of a cacheable read */
+    bool writes;        /* a SESSION one that changes what others see, too */
 };
 
 struct ps_sql_dialect {

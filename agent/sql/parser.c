@@ -357,6 +357,7 @@ ps_sql_call(struct ps_sql_parser *p, const struct ps_sql_name *name,
     if (name->n == 1 || (p->dialect->system_schema.ptr &&
                          ps_str_eq(schema, p->dialect->system_schema)))
         info = p->dialect->find_function(name->part[name->n - 1], n_args);
+    p->writes = p->writes || info.writes || info.kind == PS_FN_WRITES;
     switch (info.kind) {
     case PS_FN_IMMUTABLE:
         break;

@@ -131,7 +131,8 @@ struct ps_sql_parser {
     size_t n_functions, cap_functions;
     /* Of the statement being read. */
     enum ps_sql_class cls;
-    bool writes; /* it holds an INSERT, UPDATE, DELETE or MERGE */
+    /* It holds an INSERT, UPDATE, DELETE or MERGE, or calls what writes. */
+    bool writes;
 };
 
 /* ---- tokens (parser.c) ---- */

@@ -46,6 +46,8 @@ ps_sql_pg_function(struct ps_str name, size_t n_args)
     /* age(x) counts from today. */
     if (n_args == 1 && ps_str_eq(name, PS_STR("age")))
         info.kind = PS_FN_STABLE;
+    if (ps_str_eq(name, PS_STR("nextval")) || ps_str_eq(name, PS_STR("setval")))
+        info.writes = true;
     return info;
 }
 

@@ -2,7 +2,10 @@
  * Statements that were not written for this, through our analysis and through
  * PostgreSQL's own parser (libpg_query), and what the two say compared.
  *
- *   sql-compare [-v] LABEL FILE...      FILE: statements with a NUL behind each
+ *   sql-compare [-v] [-f NAMES] LABEL FILE...
+ *
+ * FILE: statements with a NUL behind each. NAMES: functions, one a line, all
+ * of whose forms the server calls volatile.
  *
  * A statement that PostgreSQL's parser refuses is counted and left out. Of the
  * others these are errors, printed with the statement:
@@ -12,7 +15,8 @@
  *     included), or where the statement writes it and we do not say that
  *     everything may change;
  *   - a cacheable answer though the tree locks rows, takes a sample, asks for
- *     the clock or the session, or holds several statements.
+ *     the clock or the session, calls one of NAMES, or holds several
+ *     statements.
  * -v also prints what is not understood. One line of JSON ends the output; the
  * exit status is 1 when there were errors.
  */
@@ -56,6 +60,7 @@ struct counts {
 };
 
 static bool verbose;
+static json_t *volatile_functions; /* an object, its keys are the names */
 
 /* ---- the tree ---- */
 
@@ -132,6 +137,25 @@ is_one_of(const char *key, const char *list)
     return strstr(list, needle) != NULL;
 }
 
+/* pg_catalog.name or name; what stands in another schema is not meant. */
+static void
+note_call(struct tree *t, const json_t *call)
+{
+    const json_t *parts = json_object_get(call, "funcname");
+    size_t n = json_array_size(parts);
+    const char *names[2] = {"pg_catalog", ""};
+
+    for (size_t i = 0; n <= 2 && i < n; i++) {
+        const json_t *part =
+            json_object_get(json_array_get(parts, i), "String");
+        const char *name = json_string_value(json_object_get(part, "sval"));
+        names[i + 2 - n] = name ? name : "";
+    }
+    if (strcmp(names[0], "pg_catalog") == 0 &&
+        json_object_get(volatile_functions, names[1]))
+        t->moving = true;
+}
+
 /* A member whose name tells what is below it. */
 static void
 note_key(struct tree *t, const char *key, const json_t *value)
@@ -144,6 +168,8 @@ note_key(struct tree *t, const char *key, const json_t *value)
         t->moving = true;
     if (is_one_of(key, " InsertStmt UpdateStmt DeleteStmt MergeStmt "))
         add_table(t, json_object_get(value, "relation"), true);
+    if (strcmp(key, "FuncCall") == 0)
+        note_call(t, value);
 }
 
 static void
@@ -344,6 +370,23 @@ try_file(const char *path, struct counts *c)
     ps_arena_free(&arena);
 }
 
+static void
+read_names(const char *path)
+{
+    char *data, *rest, *line;
+    size_t len;
+
+    if (!path || ps_file_read(path, MAX_FILE, &data, &len, NULL) != PS_OK) {
+        fprintf(stderr, "sql-compare: cannot read the names\n");
+        exit(2);
+    }
+    volatile_functions = json_object();
+    for (rest = data; (line = strsep(&rest, "\n"));)
+        if (*line)
+            json_object_set_new(volatile_functions, line, json_true());
+    free(data);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -354,8 +397,12 @@ main(int argc, char **argv)
         verbose = true;
         at++;
     }
+    if (at < argc && strcmp(argv[at], "-f") == 0) {
+        read_names(argv[at + 1]);
+        at += 2;
+    }
     if (argc - at < 2) {
-        fprintf(stderr, "usage: sql-compare [-v] LABEL FILE...\n");
+        fprintf(stderr, "usage: sql-compare [-v] [-f NAMES] LABEL FILE...\n");
         return 2;
     }
     const char *label = argv[at++];
