@@ -18,8 +18,11 @@ entry_size(const struct ps_entry_spec *spec, size_t *size)
     if (spec->key->sql.len > UINT32_MAX ||
         spec->key->bindings.len > UINT32_MAX || spec->body.len > UINT32_MAX)
         return false;
-    *size = sizeof(struct ps_entry) + n_slots * sizeof(uint16_t) +
-            spec->key->sql.len + spec->key->bindings.len + spec->body.len;
+    /* The bytes begin within the header's padding. */
+    *size = PS_MAX(sizeof(struct ps_entry),
+                   offsetof(struct ps_entry, bytes) +
+                       n_slots * sizeof(uint16_t) + spec->key->sql.len +
+                       spec->key->bindings.len + spec->body.len);
     return true;
 }
 

@@ -35,9 +35,10 @@ struct ps_entry {
     uint32_t sql_len, bindings_len, body_len;
     uint16_t n_slots;
     bool every_table;
-    /* Of the store again: */
+    /* Of the store again, under the shard's lock: */
     uint8_t queue : 2; /* enum ps_entry_queue */
     uint8_t freq : 2;  /* hits since it entered its queue, at most 3 */
+    uint16_t tenant;   /* its place among the shard's tenants */
     char bytes[];
 };
 

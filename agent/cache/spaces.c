@@ -218,6 +218,12 @@ ps_space_id(const struct ps_space *space)
     return space->id;
 }
 
+const struct ps_cache_stamps *
+ps_space_cache(const struct ps_space *space)
+{
+    return space->cache;
+}
+
 struct ps_str
 ps_space_cache_id(const struct ps_space *space)
 {

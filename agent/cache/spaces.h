@@ -71,6 +71,8 @@ struct ps_space *ps_space_ref(struct ps_space *space);
 void ps_space_unref(struct ps_space **space);
 /* Unique in this process, never used again; not 0. */
 uint64_t ps_space_id(const struct ps_space *space);
+/* One and the same for all spaces of a cache while one of them is held. */
+const struct ps_cache_stamps *ps_space_cache(const struct ps_space *space);
 struct ps_str ps_space_cache_id(const struct ps_space *space);
 struct ps_str ps_space_database(const struct ps_space *space);
 /* Never 0, never the same value again for this (cache, database). */

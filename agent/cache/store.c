@@ -1,5 +1,9 @@
 /*
- * The shards: index, two queues and a ghost each, under one mutex.
+ * The shards: index, two queues per tenant and a ghost each, under one mutex.
+ *
+ * A tenant is a cache. Room is always taken from the tenant that holds most,
+ * so all of the budget is used whoever is there, and nobody is ever pushed
+ * below an equal share. (Caches beyond TENANTS share their places.)
  *
  * A put makes room before it links the new entry, so a shard's bytes
  * never exceed its share of the budget. Entries that leave are collected while
@@ -29,8 +33,16 @@ enum {
     FIRST_BUCKETS = 64,
     GHOST_UNIT_BYTES = 1024, /* one ghost place for so many bytes of budget */
     SMALL_PERCENT = 10,
+    TENANTS = 64, /* places in a shard */
     MAX_FREQ = 3,
     DROP_STRIDE = 1024 /* buckets looked at under one hold of the lock */
+};
+
+struct tenant {
+    const struct ps_cache_stamps *cache; /* NULL: free; the entries keep it */
+    size_t n_entries;
+    uint64_t bytes, small_bytes; /* of the entries; of those in small */
+    struct ps_list small, main;
 };
 
 struct shard {
@@ -38,9 +50,10 @@ struct shard {
     struct ps_entry **buckets;
     size_t n_buckets, n_entries;
     uint64_t max_bytes, bytes; /* bytes: everything counted */
-    uint64_t small_bytes;      /* of the entries in small */
-    struct ps_list small, main;
     struct ps_seen ghost;
+    size_t n_main;   /* entries in all the main queues */
+    unsigned reaper; /* the place to look at next for dead entries */
+    struct tenant tenants[TENANTS];
     struct ps_store_stats counts; /* stored .. refused_size only */
 };
 
@@ -63,8 +76,10 @@ static bool
 shard_init(struct shard *shard, uint64_t max_bytes)
 {
     pthread_mutex_init(&shard->mutex, NULL);
-    ps_list_init(&shard->small);
-    ps_list_init(&shard->main);
+    for (size_t i = 0; i < TENANTS; i++) {
+        ps_list_init(&shard->tenants[i].small);
+        ps_list_init(&shard->tenants[i].main);
+    }
     shard->max_bytes = max_bytes;
     shard->n_buckets = FIRST_BUCKETS;
     shard->buckets = calloc(shard->n_buckets, sizeof(struct ps_entry *));
@@ -121,28 +136,78 @@ release_all(struct ps_entry *victims)
     }
 }
 
-static struct ps_list *
-queue_of(struct shard *shard, const struct ps_entry *entry)
+/* ---- tenants and their queues ---- */
+
+static size_t
+tenant_place(const struct shard *shard, const struct ps_cache_stamps *cache)
 {
-    return entry->queue == PS_QUEUE_SMALL ? &shard->small : &shard->main;
+    size_t vacant = TENANTS;
+    for (size_t i = 0; i < TENANTS; i++) {
+        if (shard->tenants[i].cache == cache)
+            return i;
+        if (vacant == TENANTS && !shard->tenants[i].cache)
+            vacant = i;
+    }
+    return vacant < TENANTS ? vacant : ((uintptr_t)cache >> 6) % TENANTS;
+}
+
+/* Counts the entry as its tenant's, so that the place stays its while room is
+ * made; it is linked later. */
+static void
+tenant_join(struct shard *shard, struct ps_entry *entry)
+{
+    const struct ps_cache_stamps *cache = ps_space_cache(entry->space);
+    size_t place = tenant_place(shard, cache);
+    struct tenant *tenant = &shard->tenants[place];
+    if (!tenant->cache)
+        tenant->cache = cache;
+    tenant->n_entries++;
+    entry->tenant = (uint16_t)place;
+}
+
+static void
+tenant_leave(struct tenant *tenant)
+{
+    if (--tenant->n_entries == 0)
+        tenant->cache = NULL;
+}
+
+static struct tenant *
+tenant_of(struct shard *shard, const struct ps_entry *entry)
+{
+    return &shard->tenants[entry->tenant];
 }
 
 static void
 queue_push(struct shard *shard, struct ps_entry *entry,
            enum ps_entry_queue queue)
 {
+    struct tenant *tenant = tenant_of(shard, entry);
+    size_t bytes = ps_entry_bytes(entry);
     entry->queue = queue;
-    if (queue == PS_QUEUE_SMALL)
-        shard->small_bytes += ps_entry_bytes(entry);
-    ps_list_push_back(queue_of(shard, entry), &entry->link);
+    tenant->bytes += bytes;
+    if (queue == PS_QUEUE_SMALL) {
+        tenant->small_bytes += bytes;
+        ps_list_push_back(&tenant->small, &entry->link);
+    } else {
+        shard->n_main++;
+        ps_list_push_back(&tenant->main, &entry->link);
+    }
 }
 
 static void
 queue_remove(struct shard *shard, struct ps_entry *entry)
 {
-    ps_list_remove(queue_of(shard, entry), &entry->link);
-    if (entry->queue == PS_QUEUE_SMALL)
-        shard->small_bytes -= ps_entry_bytes(entry);
+    struct tenant *tenant = tenant_of(shard, entry);
+    size_t bytes = ps_entry_bytes(entry);
+    tenant->bytes -= bytes;
+    if (entry->queue == PS_QUEUE_SMALL) {
+        tenant->small_bytes -= bytes;
+        ps_list_remove(&tenant->small, &entry->link);
+    } else {
+        shard->n_main--;
+        ps_list_remove(&tenant->main, &entry->link);
+    }
     entry->queue = PS_QUEUE_NONE;
 }
 
@@ -174,6 +239,7 @@ shard_remove(struct shard *shard, struct ps_entry *entry,
     *at = entry->chain;
     shard->n_entries--;
     queue_remove(shard, entry);
+    tenant_leave(tenant_of(shard, entry));
     shard->bytes -= ps_entry_bytes(entry);
     entry->chain = *victims;
     *victims = entry;
@@ -224,10 +290,17 @@ entry_dead(const struct ps_entry *entry, uint64_t now_us)
 }
 
 static void
-evict_from_small(struct shard *shard, uint64_t now_us,
+evict(struct shard *shard, struct ps_entry *entry, struct ps_entry **victims)
+{
+    shard_remove(shard, entry, victims);
+    shard->counts.evicted++;
+}
+
+static void
+evict_from_small(struct shard *shard, struct tenant *tenant, uint64_t now_us,
                  struct ps_entry **victims)
 {
-    struct ps_entry *entry = queue_oldest(&shard->small);
+    struct ps_entry *entry = queue_oldest(&tenant->small);
     if (entry->freq > 1 && !entry_dead(entry, now_us)) {
         queue_remove(shard, entry);
         entry->freq = 0;
@@ -235,36 +308,64 @@ evict_from_small(struct shard *shard, uint64_t now_us,
         return;
     }
     ps_seen_add(&shard->ghost, entry->hash);
-    shard_remove(shard, entry, victims);
-    shard->counts.evicted++;
+    evict(shard, entry, victims);
 }
 
 static void
-evict_from_main(struct shard *shard, uint64_t now_us, struct ps_entry **victims)
+evict_from_main(struct shard *shard, struct tenant *tenant, uint64_t now_us,
+                struct ps_entry **victims)
 {
-    struct ps_entry *entry = queue_oldest(&shard->main);
+    struct ps_entry *entry = queue_oldest(&tenant->main);
     if (entry->freq > 0 && !entry_dead(entry, now_us)) {
         queue_remove(shard, entry);
         entry->freq--;
         queue_push(shard, entry, PS_QUEUE_MAIN);
         return;
     }
-    shard_remove(shard, entry, victims);
-    shard->counts.evicted++;
+    evict(shard, entry, victims);
+}
+
+/* Whom room is taken from: it holds its fair share at least. */
+static struct tenant *
+tenant_to_shrink(struct shard *shard)
+{
+    struct tenant *most = &shard->tenants[0];
+    for (size_t i = 1; i < TENANTS; i++) {
+        if (shard->tenants[i].bytes > most->bytes)
+            most = &shard->tenants[i];
+    }
+    return most;
+}
+
+/* A tenant that is asked no more would keep its dead entries: each put that
+ * needs room looks at the oldest of one tenant in turn. */
+static void
+reap(struct shard *shard, uint64_t now_us, struct ps_entry **victims)
+{
+    struct tenant *tenant = &shard->tenants[shard->reaper++ % TENANTS];
+    struct ps_list *queues[] = {&tenant->small, &tenant->main};
+    for (size_t i = 0; i < PS_ARRAY_LEN(queues); i++) {
+        if (ps_list_first(queues[i]) &&
+            entry_dead(queue_oldest(queues[i]), now_us))
+            evict(shard, queue_oldest(queues[i]), victims);
+    }
 }
 
 static void
 make_room(struct shard *shard, size_t need, uint64_t now_us,
           struct ps_entry **victims)
 {
+    if (shard->bytes + need > shard->max_bytes)
+        reap(shard, now_us, victims);
     while (shard->bytes + need > shard->max_bytes && shard->n_entries > 0) {
+        struct tenant *tenant = tenant_to_shrink(shard);
         bool small_full =
-            shard->small_bytes > shard->max_bytes / 100 * SMALL_PERCENT;
-        if (ps_list_first(&shard->small) &&
-            (small_full || !ps_list_first(&shard->main)))
-            evict_from_small(shard, now_us, victims);
+            tenant->small_bytes > tenant->bytes / 100 * SMALL_PERCENT;
+        if (ps_list_first(&tenant->small) &&
+            (small_full || !ps_list_first(&tenant->main)))
+            evict_from_small(shard, tenant, now_us, victims);
         else
-            evict_from_main(shard, now_us, victims);
+            evict_from_main(shard, tenant, now_us, victims);
     }
 }
 
@@ -347,10 +448,11 @@ shard_put(struct shard *shard, struct ps_entry *entry, uint64_t now_us,
         shard_remove(shard, old, victims);
         shard->counts.replaced++;
     } else if (ps_seen_has(&shard->ghost, entry->hash,
-                           (uint32_t)shard->main.count)) {
+                           (uint32_t)shard->n_main)) {
         queue = PS_QUEUE_MAIN;
     }
     index_grow(shard);
+    tenant_join(shard, entry);
     make_room(shard, ps_entry_bytes(entry), now_us, victims);
     struct ps_entry **bucket = bucket_of(shard, entry->hash);
     entry->chain = *bucket;

@@ -8,6 +8,9 @@
  *                   \--not hit--> out, remembered in ghost; a key that comes
  *                                 back while in ghost goes to main
  *
+ * Both queues exist once per cache (tenant). Room is taken from the tenant
+ * that holds most: no cache is pushed below an equal share by others.
+ *
  * An entry is immutable, refcounted and one block of memory: header, slots,
  * key, body. Bytes are counted as the allocator counts them, index and ghost
  * included. A hit takes the shard's mutex for a few tens of nanoseconds,

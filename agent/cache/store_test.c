@@ -382,6 +382,132 @@ dead_entries_get_no_second_chance(void **state)
     }
 }
 
+enum {
+    TENANT_BODY = 1000
+};
+
+static void
+put_of(struct fixture *f, struct ps_space *space, const char *group, size_t i)
+{
+    static char body[TENANT_BODY];
+    struct query q;
+    query_make(&q, group, i);
+    struct ps_entry *entry =
+        entry_make(space, &q.key, (struct ps_str){body, sizeof(body)}, 1);
+    assert_int_equal(ps_store_put(f->store, entry, NO_LIMIT, 1), PS_PUT_STORED);
+    ps_entry_unref(&entry);
+}
+
+static size_t
+count_of(struct fixture *f, const char *group, size_t n)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct query q;
+        query_make(&q, group, i);
+        found += has(f, &q.key);
+    }
+    return found;
+}
+
+static void
+a_tenant_takes_nothing_from_anothers_share(void **state)
+{
+    struct fixture *f = *state;
+    struct ps_space *other = ps_space_get(f->spaces, PS_STR("o"), DB);
+    enum {
+        QUIET = 300, /* of about 850 that fit */
+        FLOOD = 20000
+    };
+    put_of(f, other, "quiet", 0);
+    for (size_t i = 0; i < FLOOD; i++)
+        put_of(f, f->space, "flood", i);
+    for (size_t i = 0; i < QUIET; i++)
+        put_of(f, other, "quiet", i);
+    assert_int_equal(count_of(f, "quiet", QUIET), QUIET);
+    for (size_t i = FLOOD; i < 2 * FLOOD; i++)
+        put_of(f, f->space, "flood", i);
+    assert_int_equal(count_of(f, "quiet", QUIET), QUIET);
+    /* a second database of the flooding cache gets no share of its own */
+    struct ps_space *more = ps_space_get(f->spaces, CACHE, PS_STR("d2"));
+    for (size_t i = 0; i < FLOOD; i++)
+        put_of(f, more, "more", i);
+    assert_int_equal(count_of(f, "quiet", QUIET), QUIET);
+    ps_space_unref(&more);
+    ps_space_unref(&other);
+}
+
+static void
+a_share_that_is_not_used_is_lent(void **state)
+{
+    struct fixture *f = *state;
+    struct ps_space *other = ps_space_get(f->spaces, PS_STR("o"), DB);
+    for (size_t i = 0; i < 2000; i++)
+        put_of(f, f->space, "first", i);
+    struct ps_store_stats stats;
+    ps_store_stats(f->store, &stats);
+    size_t all = count_of(f, "first", 2000);
+    assert_true(stats.bytes > stats.max_bytes / 100 * 95);
+    /* and taken back, up to the half */
+    for (size_t i = 0; i < 5000; i++)
+        put_of(f, other, "second", i);
+    size_t left = count_of(f, "first", 2000);
+    assert_true(left > all * 45 / 100 && left < all * 55 / 100);
+    assert_true(count_of(f, "second", 5000) > all * 45 / 100);
+    /* an owner that is gone leaves its share to the others */
+    ps_store_drop(f->store, CACHE);
+    for (size_t i = 5000; i < 10000; i++)
+        put_of(f, other, "second", i);
+    assert_true(count_of(f, "second", 10000) > all * 95 / 100);
+    ps_space_unref(&other);
+}
+
+/* More caches than a shard has places: they share, nothing is lost or mixed. */
+static void
+many_tenants_share_places(void **state)
+{
+    struct fixture *f = *state;
+    enum {
+        MANY = 200
+    };
+    struct ps_spaces *spaces = ps_spaces_new(MANY);
+    struct ps_space *space[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        char id[16];
+        int len = snprintf(id, sizeof(id), "c%zu", i);
+        space[i] = ps_space_get(spaces, (struct ps_str){id, (size_t)len}, DB);
+        assert_non_null(space[i]);
+        put_of(f, space[i], "many", i);
+        put_of(f, space[i], "many", i + MANY);
+    }
+    assert_int_equal(count_of(f, "many", 2 * MANY), 2 * MANY);
+    for (size_t i = 0; i < 20000; i++)
+        put_of(f, space[i % MANY], "more", i);
+    ps_store_drop(f->store, PS_STR("c7"));
+    ps_store_drop(f->store, PS_STR_NONE);
+    struct ps_store_stats stats;
+    ps_store_stats(f->store, &stats);
+    assert_int_equal(stats.entries, 0);
+    for (size_t i = 0; i < MANY; i++)
+        ps_space_unref(&space[i]);
+    ps_spaces_free(&spaces);
+}
+
+/* What the caches that are asked no more have kept goes when it is dead. */
+static void
+dead_entries_of_idle_tenants_make_room(void **state)
+{
+    struct fixture *f = *state;
+    struct ps_space *other = ps_space_get(f->spaces, PS_STR("o"), DB);
+    for (size_t i = 0; i < 100; i++)
+        put_of(f, other, "idle", i);
+    ps_spaces_apply(f->spaces, &(struct ps_change){.cache_id = PS_STR("o")});
+    for (size_t i = 0; i < 20000; i++)
+        put_of(f, f->space, "busy", i);
+    assert_int_equal(count_of(f, "idle", 100), 0);
+    ps_space_unref(&other);
+}
+
 /* What the statistics say is what the process really holds, and it never
  * exceeds the budget. */
 static void
@@ -444,6 +570,10 @@ main(void)
         TEST(a_scan_does_not_wash_out_the_hot_set),
         TEST(a_key_that_comes_back_from_the_ghost_stays),
         TEST(dead_entries_get_no_second_chance),
+        TEST(a_tenant_takes_nothing_from_anothers_share),
+        TEST(a_share_that_is_not_used_is_lent),
+        TEST(many_tenants_share_places),
+        TEST(dead_entries_of_idle_tenants_make_room),
         cmocka_unit_test(the_budget_is_honest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
