@@ -18,11 +18,12 @@
 /* clang-format off */
 static const char query[] =
 "set local search_path = pg_catalog;\n"
-/* Functions with their volatility; an aggregate is as bad as its parts. */
+/* Functions with their volatility; an aggregate is as bad as its parts. (The
+ * inner query gives a row of NULL for what is no aggregate.) */
 "with fn as (select p.oid, p.pronamespace, p.proname, p.proacl, p.proowner,\n"
 "    coalesce((select case when bool_or(q.provolatile = 'v') then 'v'\n"
 "                     when bool_or(q.provolatile = 's') then 's'\n"
-"                     else 'i' end\n"
+"                     when count(*) > 0 then 'i' end\n"
 "              from pg_aggregate a join pg_proc q on q.oid in (a.aggtransfn,\n"
 "                a.aggfinalfn, a.aggcombinefn, a.aggserialfn,\n"
 "                a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn,\n"

@@ -40,6 +40,15 @@ digest_of(const struct ps_sql_row_value *value)
     }
 }
 
+static bool
+holds(const uint16_t *digests, size_t n, uint16_t digest)
+{
+    for (size_t i = 0; i < n; i++)
+        if (digests[i] == digest)
+            return true;
+    return false;
+}
+
 /* False without memory. */
 static bool
 put_column(struct ps_arena *arena, struct ps_str name,
@@ -49,11 +58,14 @@ put_column(struct ps_arena *arena, struct ps_str name,
         ps_arena_alloc(arena, (values->n + 1) * sizeof(*digests));
     if (!digests)
         return false;
-    for (size_t i = 0; i < values->n; i++)
-        digests[i] = digest_of(&values->at[i]);
-    *out = (struct ps_row_column){.name = ps_arena_str(arena, name),
-                                  .values = digests,
-                                  .n_values = values->n};
+    size_t n = 0;
+    for (size_t i = 0; i < values->n; i++) {
+        digests[n] = digest_of(&values->at[i]);
+        if (!holds(digests, n, digests[n]))
+            n++;
+    }
+    *out = (struct ps_row_column){
+        .name = ps_arena_str(arena, name), .values = digests, .n_values = n};
     return !ps_arena_failed(arena);
 }
 

@@ -20,8 +20,13 @@ class Scene {
     const self = new Scene();
     self.stage = await Stage.create({ regions });
     [self.agent, self.other] = self.stage.agents;
-    await self.db(schema);
-    await self.db('grant all on all tables in schema public to alice, bob');
+    try {
+      await self.db(schema);
+      await self.db('grant all on all tables in schema public to alice, bob');
+    } catch (error) {
+      await self.stage.destroy();
+      throw error;
+    }
     return self;
   }
 
