@@ -4,7 +4,8 @@
 enum origin {
     PLAIN,
     /* Of a parameter, whose type may be a floating one, or concluded from
-     * another column, whose type may be: exact below 2^53 only. */
+     * another column, whose type may be, or text, which MySQL may compare as
+     * a floating number: exact below 2^53 only. */
     LOOSE
 };
 
@@ -129,6 +130,8 @@ value_of(const struct ps_sql_value *v, enum ps_sql_column_type type,
         else if (v->kind != PS_SQL_VALUE_STRING ||
                  !parse_integer(v->text, &out->integer))
             return false;
+        else
+            origin = LOOSE;
         return origin == PLAIN || (out->integer < EXACT_INTEGERS &&
                                    out->integer > -EXACT_INTEGERS);
     case PS_SQL_COLUMN_UUID:
@@ -161,10 +164,12 @@ add_values(const struct ps_sql_predicate *p, enum ps_sql_column_type type,
             v = &b->values[v->index];
             origin = LOOSE;
         }
-        if (v->kind == PS_SQL_VALUE_NULL)
+        if (v->kind == PS_SQL_VALUE_NULL && !p->draws)
             continue;
         if (out->n == PS_SQL_ROW_VALUES ||
-            !value_of(v, type, origin, &out->at[out->n]))
+            !value_of(v, type, origin, &out->at[out->n]) ||
+            (p->draws && type == PS_SQL_COLUMN_INT &&
+             out->at[out->n].integer == 0))
             return false;
         out->n++;
     }

@@ -18,13 +18,14 @@ type_of(void *arg, struct ps_str column)
                                           : PS_SQL_COLUMN_OTHER;
 }
 
+static enum ps_dialect dialect = PS_DIALECT_POSTGRES;
+
 static const struct ps_sql_relation *
 first_relation(const char *sql, struct ps_arena *arena)
 {
     struct ps_sql_analysis *a;
-    assert_int_equal(
-        ps_sql_analyse(PS_DIALECT_POSTGRES, 0, ps_str_of(sql), arena, &a),
-        PS_OK);
+    assert_int_equal(ps_sql_analyse(dialect, 0, ps_str_of(sql), arena, &a),
+                     PS_OK);
     assert_int_equal(a->n_relations, 1);
     return &a->relations[0];
 }
@@ -147,13 +148,37 @@ bindings(void **state)
                      "DELETE FROM t WHERE id = 9007199254740993"));
 }
 
+/* 0 and NULL draw the next number of an AUTO_INCREMENT column; text may be
+ * compared as a floating number. */
+static void
+mysql(void **state)
+{
+    const char *insert = "INSERT INTO t (id) VALUES (?)";
+    (void)state;
+    dialect = PS_DIALECT_MYSQL;
+    assert_false(may(READ_1, "INSERT INTO t (id) VALUES (2)"));
+    assert_true(may(READ_1, "INSERT INTO t (id) VALUES (0)"));
+    assert_true(may(READ_1, "INSERT INTO t SET id = '0'"));
+    assert_true(may(READ_1, "INSERT INTO t (id) VALUES (2), (NULL)"));
+    assert_true(may(READ_1, "INSERT IGNORE INTO t (id) VALUES (2)"));
+    assert_true(may(READ_1, "REPLACE INTO t (id) VALUES (2)"));
+    assert_false(may_bound(READ_1, NULL, insert, "2"));
+    assert_true(may_bound(READ_1, NULL, insert, "0"));
+    assert_true(may_bound(READ_1, NULL, insert, " 00"));
+    assert_false(may("SELECT * FROM t WHERE id = 1",
+                     "UPDATE t SET id = 0 WHERE id = '02'"));
+    assert_true(may("SELECT * FROM t WHERE id = 9007199254740992",
+                    "DELETE FROM t WHERE id IN ('9007199254740993')"));
+    dialect = PS_DIALECT_POSTGRES;
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inserts),  cmocka_unit_test(updates),
-        cmocka_unit_test(deletes),  cmocka_unit_test(other_spellings),
-        cmocka_unit_test(bindings),
+        cmocka_unit_test(inserts),         cmocka_unit_test(updates),
+        cmocka_unit_test(mysql),           cmocka_unit_test(deletes),
+        cmocka_unit_test(other_spellings), cmocka_unit_test(bindings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

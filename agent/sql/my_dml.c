@@ -5,7 +5,8 @@
  * Known after the statement are integers and strings as they are written, of
  * a session in strict mode (the canonical one): there the column holds what is
  * assigned, or the statement fails. Not so with IGNORE, and not for NULL and 0
- * in INSERT, which draw the next number of an AUTO_INCREMENT column.
+ * in INSERT, which draw the next number of an AUTO_INCREMENT column (disjoint.c
+ * minds those that are bound).
  */
 #include "agent/sql/my.h"
 
@@ -285,7 +286,8 @@ write_inserted(struct ps_sql_parser *p, struct ps_sql_relation *rel,
         if (in->values[i] && in->columns[i].ptr)
             after[n++] = (struct ps_sql_predicate){.column = in->columns[i],
                                                    .values = in->values[i],
-                                                   .n_values = in->rows};
+                                                   .n_values = in->rows,
+                                                   .draws = true};
     rel->after = after;
     rel->n_after = after ? n : 0;
     rel->insert_only = true;

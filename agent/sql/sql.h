@@ -138,6 +138,9 @@ struct ps_sql_predicate {
      * a floating one: trust an integer only below 2^53 (of parameters the
      * text does not tell; check the value that is bound). */
     bool derived;
+    /* MySQL, after an INSERT: 0 and NULL say nothing, as they draw the next
+     * number of an AUTO_INCREMENT column. */
+    bool draws;
 };
 
 struct ps_sql_relation {

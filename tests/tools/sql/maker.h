@@ -3,7 +3,7 @@
  * seed. Statements are valid more often than not; the server sorts out the
  * rest.
  *
- * What differs between servers is in their traits (maker_pg.c).
+ * What differs between servers is in their traits (maker_pg.c, maker_my.c).
  */
 #ifndef PS_TESTS_TOOLS_SQL_MAKER_H
 #define PS_TESTS_TOOLS_SQL_MAKER_H
@@ -42,6 +42,7 @@ struct maker_table {
     char name[24];
     struct maker_column columns[MAKER_COLUMNS];
     size_t n_columns;
+    bool draws; /* see drawn */
 };
 
 /* As what a parameter is bound. */
@@ -72,11 +73,15 @@ struct maker_traits {
     } kinds[MAKER_KINDS];
     /* In front of and behind an INSERT of what may be there already. */
     const char *insert_new[2];
+    /* Behind the declaration of some tables' first column, so that 0 and NULL
+     * in an INSERT draw its next number; or NULL. */
+    const char *drawn;
     const char *null_safe_equal;     /* an operator */
     const char *const *number_forms; /* ways to write the number %s */
     size_t n_number_forms;
     bool numbered_params; /* $1, not ? */
     bool full_join, boolean_literals, uuid_casts, nan;
+    bool column_aliases; /* AS x(a, b) */
     /* A read or write of a shape that only this server knows. False: none
      * this time. */
     bool (*own_read)(struct maker *m, struct maker_text *out);
@@ -85,7 +90,7 @@ struct maker_traits {
     void (*put_conflict)(struct maker *m, struct maker_text *out,
                          const struct maker_table *table);
 };
-extern const struct maker_traits maker_traits_pg;
+extern const struct maker_traits maker_traits_pg, maker_traits_my;
 
 struct maker {
     const struct maker_traits *traits;

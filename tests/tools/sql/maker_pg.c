@@ -224,6 +224,7 @@ const struct maker_traits maker_traits_pg = {
     .boolean_literals = true,
     .uuid_casts = true,
     .nan = true,
+    .column_aliases = true,
     .own_read = own_read,
     .own_write = own_write,
     .put_conflict = put_conflict,

@@ -36,6 +36,8 @@ bool maker_is_integer(enum maker_kind kind);
 bool maker_is_number(enum maker_kind kind);
 bool maker_is_text(enum maker_kind kind);
 
+void maker_put_param(struct maker *m, struct maker_text *t, const char *text,
+                     enum maker_kind kind);
 /* A literal, a parameter, sometimes NULL. */
 void maker_put_value(struct maker *m, struct maker_text *t,
                      enum maker_kind kind);

@@ -110,10 +110,11 @@ put_comparison(struct maker *m, struct maker_text *t,
         break;
     case 5:
         if (depth < MAKER_DEPTH && maker_is_integer(kind)) {
-            maker_put(t, " %sIN (SELECT x.c1 FROM (",
-                      maker_roll(m, 4) ? "" : "NOT ");
-            put_query(m, t, s, depth + 1, 2);
-            maker_put(t, ") AS x(c0, c1))");
+            bool renamed = m->traits->column_aliases;
+            maker_put(t, " %sIN (%s", maker_roll(m, 4) ? "" : "NOT ",
+                      renamed ? "SELECT x.c1 FROM (" : "");
+            put_query(m, t, s, depth + 1, renamed ? 2 : 1);
+            maker_put(t, renamed ? ") AS x(c0, c1))" : ")");
             return;
         }
         break;

@@ -121,9 +121,9 @@ plain_value(struct maker *m, enum maker_kind kind, char *out, size_t size)
     }
 }
 
-static void
-put_param(struct maker *m, struct maker_text *t, const char *text,
-          enum maker_kind kind)
+void
+maker_put_param(struct maker *m, struct maker_text *t, const char *text,
+                enum maker_kind kind)
 {
     size_t at = t->n_params++;
     snprintf(t->params[at], sizeof(t->params[0]), "%s", text);
@@ -156,7 +156,7 @@ maker_put_value(struct maker *m, struct maker_text *t, enum maker_kind kind)
     char text[MAKER_PARAM_BYTES];
     plain_value(m, kind, text, sizeof(text));
     if (!m->no_params && t->n_params < MAKER_PARAMS && maker_roll(m, 5) == 0)
-        put_param(m, t, text, kind);
+        maker_put_param(m, t, text, kind);
     else if (maker_roll(m, 25) == 0)
         maker_put(t, "NULL");
     else if (maker_is_number(kind))
@@ -197,12 +197,15 @@ declare_column(struct maker *m, struct maker_table *table, size_t at,
     bool last = at + 1 == table->n_columns;
 
     snprintf(c->name, sizeof(c->name), "c%zu", at);
-    c->kind = at > 1 && last && maker_roll(m, 2) ? MAKER_GENERATED
-                                                 : choose_kind(m, at);
+    c->kind = at > 1 && last && !table->draws && maker_roll(m, 2)
+                  ? MAKER_GENERATED
+                  : choose_kind(m, at);
     maker_put(t, "%s%s %s", at ? ", " : "", c->name,
               m->traits->kinds[c->kind].declared);
-    if (c->kind != MAKER_GENERATED && maker_is_integer(c->kind) &&
-        maker_roll(m, 4) == 0)
+    if (at == 0 && table->draws)
+        maker_put(t, "%s", m->traits->drawn);
+    else if (c->kind != MAKER_GENERATED && maker_is_integer(c->kind) &&
+             maker_roll(m, 4) == 0)
         maker_put(t, " DEFAULT %u", maker_roll(m, 4));
 }
 
@@ -237,6 +240,7 @@ make_table(struct maker *m, struct maker_table *table, size_t index,
     table->n_columns = 4 + maker_roll(m, MAKER_COLUMNS - 3);
     maker_put(t, "DROP TABLE IF EXISTS %s; CREATE TABLE %s (", table->name,
               table->name);
+    table->draws = m->traits->drawn && maker_roll(m, 3) == 0;
     for (size_t i = 0; i < table->n_columns; i++)
         declare_column(m, table, i, t);
     maker_put(t, "); ");

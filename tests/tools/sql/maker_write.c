@@ -41,10 +41,7 @@ make_insert(struct maker *m, struct maker_text *t)
         maker_put(t, rows > 1 ? "), " : ")");
     }
     if (maker_roll(m, 4) == 0)
-        maker_put(t,
-                  maker_roll(m, 2)
-                      ? " ON CONFLICT DO NOTHING"
-                      : " ON CONFLICT (c0, c1) DO UPDATE SET c0 = 1, c1 = 2");
+        m->traits->put_conflict(m, t, table);
 }
 
 static void

@@ -20,7 +20,7 @@ struct provider {
      * refuses it; the transaction may be broken then. */
     bool (*execute)(const struct maker_text *t, uint64_t *answer);
 };
-extern const struct provider provider_pg;
+extern const struct provider provider_pg, provider_my;
 
 /* Of one row: its values one after the other, NULL pointers for NULL. Sums of
  * these do not tell the order of rows. */

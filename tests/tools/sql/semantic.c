@@ -3,7 +3,7 @@
  * Whenever a write changed a read's answer, the analysis and the rule of
  * disjoint.h must have said that it may.
  *
- *   sql-semantic SERVER [PAIRS [SEED]]      SERVER: postgres (provider.h)
+ *   sql-semantic SERVER [PAIRS [SEED]]      SERVER: postgres, mariadb
  *
  * A world is a few small tables with few different values, so that rows often
  * match. Each of its reads is run once; then each write runs in a transaction,
@@ -37,7 +37,7 @@ struct totals {
     unsigned long refused, uncacheable;
 };
 
-static const struct provider *const providers[] = {&provider_pg};
+static const struct provider *const providers[] = {&provider_pg, &provider_my};
 static const struct provider *server;
 
 void
