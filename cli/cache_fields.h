@@ -56,7 +56,9 @@ enum ps_field_kind {
     X("query-timeout", "queryTimeoutMs", DURATION, "DURATION",              \
       "longest time of one statement; default 30s")                         \
     X("max-entry-bytes", "maxEntryBytes", BYTES, "SIZE",                    \
-      "larger answers are not kept; default 1M")
+      "larger answers are not kept; default 1M")                            \
+    X("invalidation", "invalidationEnabled", SWITCH, "on|off",              \
+      "off: answers live out their time whatever is written")
 
 struct ps_cache_field {
     const char *option, *field;

@@ -13,11 +13,12 @@
 #include <stdio.h>
 
 static const struct ps_command *const tables[] = {
-    ps_login_commands, ps_cache_commands, ps_region_commands, ps_agent_commands,
-    ps_token_commands, ps_query_commands, ps_status_commands};
+    ps_login_commands,  ps_cache_commands, ps_rule_commands,
+    ps_region_commands, ps_agent_commands, ps_token_commands,
+    ps_query_commands,  ps_status_commands};
 
-const char *const ps_command_groups[] = {"cache", "region", "agent", "token",
-                                         NULL};
+const char *const ps_command_groups[] = {"cache", "rule",  "region",
+                                         "agent", "token", NULL};
 
 /* clang-format off */
 const struct ps_option ps_global_options[] = {

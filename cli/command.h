@@ -102,6 +102,7 @@ const char *ps_nearest_take(const struct ps_nearest *nearest);
 
 extern const struct ps_command ps_login_commands[];
 extern const struct ps_command ps_cache_commands[];
+extern const struct ps_command ps_rule_commands[];
 extern const struct ps_command ps_region_commands[];
 extern const struct ps_command ps_agent_commands[];
 extern const struct ps_command ps_token_commands[];

@@ -65,6 +65,8 @@ typedef enum ps_rc api_handler(struct api_request *request, struct ps_err *err);
 /* caches.c */
 api_handler api_list_caches, api_create_cache, api_get_cache, api_update_cache,
     api_delete_cache, api_purge_cache, api_test_cache, api_get_reachability;
+/* rules.c */
+api_handler api_list_rules, api_set_rule, api_delete_rule;
 /* agents.c */
 api_handler api_list_regions, api_create_region, api_delete_region,
     api_list_agents, api_delete_agent, api_revoke_agent;

@@ -32,17 +32,58 @@ fleet_cache_config(const struct ps_cache_def *def, Portside__CacheConfig *out)
     out->max_entry_bytes = (uint64_t)def->max_entry_bytes;
     out->enabled = def->enabled != 0;
     out->revision = (uint64_t)def->revision;
+    out->invalidation_off = !def->invalidation;
+}
+
+struct packing {
+    struct ps_db *db;
+    struct ps_buf *packed;
+    struct ps_err *err;
+};
+
+/* Of one cache; owned, with their keys. */
+struct rules {
+    Portside__CacheRule **items;
+    size_t n;
+};
+
+static enum ps_rc
+add_rule(void *arg, const struct ps_rule_def *def)
+{
+    struct rules *rules = arg;
+    Portside__CacheRule *rule = malloc(sizeof(*rule));
+    char *key = strdup(def->key);
+    if (!rule || !key || rules->n == PS_DB_RULES_MAX) {
+        free(rule);
+        free(key);
+        return PS_NO_MEMORY;
+    }
+    portside__cache_rule__init(rule);
+    rule->type = (Portside__RuleType)def->type;
+    rule->mode = (Portside__RuleMode)def->mode;
+    rule->key = key;
+    rule->ttl_ms = (uint64_t)def->ttl_ms;
+    rule->stale_if_error_ms = (uint64_t)def->stale_if_error_ms;
+    rules->items[rules->n++] = rule;
+    return PS_OK;
+}
+
+static void
+rules_done(struct rules *rules)
+{
+    for (size_t i = 0; i < rules->n; i++) {
+        free(rules->items[i]->key);
+        free(rules->items[i]);
+    }
+    free(rules->items);
 }
 
 /* Packs each cache as it comes from the store; a message's repeated field is
  * its elements one behind the other. */
 static enum ps_rc
-add_cache(void *arg, const struct ps_cache_def *def)
+pack_cache(struct ps_buf *packed, Portside__CacheConfig *config)
 {
-    struct ps_buf *packed = arg;
-    Portside__CacheConfig config;
-    fleet_cache_config(def, &config);
-    Portside__CacheConfig *one[] = {&config};
+    Portside__CacheConfig *one[] = {config};
     Portside__Snapshot part = PORTSIDE__SNAPSHOT__INIT;
     part.n_caches = 1;
     part.caches = one;
@@ -53,6 +94,26 @@ add_cache(void *arg, const struct ps_cache_def *def)
     portside__snapshot__pack(&part, (uint8_t *)to);
     packed->len += len;
     return PS_OK;
+}
+
+static enum ps_rc
+add_cache(void *arg, const struct ps_cache_def *def)
+{
+    struct packing *packing = arg;
+    Portside__CacheConfig config;
+    struct rules rules = {.items = NULL};
+    rules.items = calloc(PS_DB_RULES_MAX, sizeof(*rules.items));
+    if (!rules.items)
+        return PS_NO_MEMORY;
+    fleet_cache_config(def, &config);
+    enum ps_rc rc =
+        ps_db_rule_each(packing->db, def->id, add_rule, &rules, packing->err);
+    config.rules = rules.items;
+    config.n_rules = rules.n;
+    if (rc == PS_OK)
+        rc = pack_cache(packing->packed, &config);
+    rules_done(&rules);
+    return rc;
 }
 
 /* The scalar fields in front of the caches make the message whole. */
@@ -71,7 +132,9 @@ pack_snapshot(struct ps_fleet *fleet, uint64_t version, struct ps_buf *packed,
         return ps_err_set(err, ps_buf_rc(packed), NULL);
     portside__snapshot__pack(&head, (uint8_t *)to);
     packed->len += len;
-    return ps_db_cache_each(fleet->conf.db, add_cache, packed, err);
+    struct packing packing = {
+        .db = fleet->conf.db, .packed = packed, .err = err};
+    return ps_db_cache_each(fleet->conf.db, add_cache, &packing, err);
 }
 
 /* A reply around the packed snapshot. */

@@ -47,6 +47,7 @@ struct ps_cache_def {
     int64_t pool_queue_timeout_ms, pool_idle_timeout_ms;
     int64_t connect_timeout_ms, query_timeout_ms;
     int64_t max_entry_bytes;
+    int64_t invalidation;
     int64_t created_ms, updated_ms;
     int64_t revision;
 };

@@ -136,8 +136,8 @@ changed(struct ps_db *db, struct ps_err *err)
     return query_run(&q, NULL);
 }
 
-static enum ps_rc
-finish_change(struct ps_db *db, enum ps_rc rc, struct ps_err *err)
+enum ps_rc
+db_end_definitions(struct ps_db *db, enum ps_rc rc, struct ps_err *err)
 {
     if (rc == PS_OK)
         rc = changed(db, err);
@@ -163,7 +163,7 @@ ps_db_cache_insert(struct ps_db *db, const struct ps_cache_def *def,
     struct query q;
     query_begin(&q, db, STMT_CACHE_INSERT, err);
     bind_def(&q, def);
-    return finish_change(db, query_run(&q, NULL), err);
+    return db_end_definitions(db, query_run(&q, NULL), err);
 }
 
 enum ps_rc
@@ -181,7 +181,7 @@ ps_db_cache_update(struct ps_db *db, const struct ps_cache_def *def,
     rc = query_run(&q, &changes);
     if (rc == PS_OK && !changes)
         rc = not_found(err);
-    return finish_change(db, rc, err);
+    return db_end_definitions(db, rc, err);
 }
 
 enum ps_rc
@@ -197,7 +197,7 @@ ps_db_cache_delete(struct ps_db *db, const char *id, struct ps_err *err)
     rc = query_run(&q, &changes);
     if (rc == PS_OK && !changes)
         rc = not_found(err);
-    return finish_change(db, rc, err);
+    return db_end_definitions(db, rc, err);
 }
 
 enum ps_rc

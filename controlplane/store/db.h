@@ -57,6 +57,36 @@ PS_MUST_USE enum ps_rc ps_db_cache_delete(struct ps_db *db, const char *id,
 PS_MUST_USE enum ps_rc ps_db_cache_count(struct ps_db *db, int64_t *count,
                                          struct ps_err *err);
 
+/* ---- rules: each change raises the revision of its cache too ---- */
+
+enum {
+    PS_DB_RULES_MAX = 1000, /* per cache */
+    PS_DB_RULE_KEY_MAX = 8192
+};
+/* Values are those of the fabric's messages (proto/portside.proto). */
+extern const struct ps_def_choice ps_rule_types[], ps_rule_modes[];
+
+struct ps_rule_def {
+    char id[37];
+    char cache_id[37];
+    char key[PS_DB_RULE_KEY_MAX + 1];
+    int64_t type, mode;
+    int64_t ttl_ms, stale_if_error_ms;
+    int64_t created_ms, updated_ms;
+};
+/* A new one, or in place of that with the same cache, type and key, whose id
+ * and created_ms it takes over. PS_CACHE_NOT_FOUND, PS_TOO_BIG. */
+PS_MUST_USE enum ps_rc ps_db_rule_put(struct ps_db *db,
+                                      struct ps_rule_def *rule, bool *created,
+                                      struct ps_err *err);
+PS_MUST_USE enum ps_rc
+ps_db_rule_each(struct ps_db *db, const char *cache_id,
+                enum ps_rc (*fn)(void *arg, const struct ps_rule_def *rule),
+                void *arg, struct ps_err *err);
+/* PS_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_rule_delete(struct ps_db *db, const char *id,
+                                         int64_t now_ms, struct ps_err *err);
+
 /* ---- regions ---- */
 
 struct ps_region {

@@ -32,8 +32,21 @@ enum {
     X(CACHE_EACH, NULL)                                                        \
     X(CACHE_DELETE, "DELETE FROM caches WHERE id = ?")                         \
     X(CACHE_COUNT, "SELECT count(*) FROM caches")                              \
-    X(CACHE_BYTES, "SELECT coalesce(sum(length(tls_ca) + length(host) + "      \
-                   "length(name) + 256), 0) FROM caches")                      \
+    X(CACHE_BYTES,                                                             \
+      "SELECT (SELECT coalesce(sum(length(tls_ca) + length(host) + "           \
+      "length(name) + 256), 0) FROM caches) + (SELECT coalesce(sum(length("    \
+      "CAST(key AS BLOB)) + 32), 0) FROM rules)")                              \
+    X(CACHE_TOUCH, "UPDATE caches SET revision = revision + 1, "               \
+                   "updated_ms = max(updated_ms, ?) WHERE id = ?")             \
+    X(RULE_FIND, "SELECT " RULE_COLUMNS " FROM rules "                         \
+                 "WHERE cache_id = ? AND type = ? AND key = ?")                \
+    X(RULE_GET, "SELECT " RULE_COLUMNS " FROM rules WHERE id = ?")             \
+    X(RULE_EACH, "SELECT " RULE_COLUMNS " FROM rules WHERE cache_id = ? "      \
+                 "ORDER BY type, key")                                         \
+    X(RULE_COUNT, "SELECT count(*) FROM rules WHERE cache_id = ?")             \
+    X(RULE_PUT, "INSERT OR REPLACE INTO rules (" RULE_COLUMNS ") "             \
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")                          \
+    X(RULE_DELETE, "DELETE FROM rules WHERE id = ?")                           \
     X(CONFIG_BUMP, "UPDATE meta SET value = value + 1 "                        \
                    "WHERE name = 'config_version'")                            \
     X(CONFIG_GET, "SELECT value FROM meta WHERE name = 'config_version'")      \
@@ -109,6 +122,9 @@ enum {
       "FROM run_results WHERE run_id = ? ORDER BY region, agent_name, "        \
       "agent_id")
 
+#define RULE_COLUMNS                          \
+    "id, cache_id, type, key, mode, ttl_ms, " \
+    "stale_if_error_ms, created_ms, updated_ms"
 #define AGENT_COLUMNS                                              \
     "id, name, region, endpoint, hostname, version, secret_hash, " \
     "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open"
@@ -171,6 +187,10 @@ PS_MUST_USE enum ps_rc db_end(struct ps_db *db, enum ps_rc rc,
                               struct ps_err *err);
 /* The statement's SQL made from the field table, or NULL; to be freed. */
 char *db_cache_sql(enum stmt_id id);
+/* Ends the transaction of a change of definitions: checks their size, raises
+ * the version of the configuration. */
+PS_MUST_USE enum ps_rc db_end_definitions(struct ps_db *db, enum ps_rc rc,
+                                          struct ps_err *err);
 PS_MUST_USE enum ps_rc db_migrate(struct ps_db *db, struct ps_err *err);
 
 #endif

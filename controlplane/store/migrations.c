@@ -68,6 +68,15 @@ static const char *const migrations[] = {
     "  target_address TEXT NOT NULL, server_version TEXT NOT NULL,"
     "  advice TEXT NOT NULL, stages TEXT NOT NULL,"
     "  PRIMARY KEY (run_id, agent_id)) STRICT, WITHOUT ROWID;",
+    /* 2: rules */
+    "ALTER TABLE caches ADD COLUMN invalidation INTEGER NOT NULL DEFAULT 1;"
+    "CREATE TABLE rules ("
+    "  id TEXT PRIMARY KEY,"
+    "  cache_id TEXT NOT NULL REFERENCES caches (id) ON DELETE CASCADE,"
+    "  type TEXT NOT NULL, key TEXT NOT NULL, mode TEXT NOT NULL,"
+    "  ttl_ms INTEGER NOT NULL, stale_if_error_ms INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
+    "  UNIQUE (cache_id, type, key)) STRICT;",
 };
 
 /* Once per start, so not among the prepared statements. */

@@ -297,6 +297,84 @@ the_last_token_stays(void **state)
     assert_int_equal(ps_db_token_delete(w->db, "a", NULL), PS_CONFLICT);
 }
 
+static enum ps_rc
+count_rule(void *arg, const struct ps_rule_def *rule)
+{
+    *(int *)arg += 1;
+    assert_int_equal(rule->mode, 2);
+    assert_int_equal(rule->ttl_ms, 0);
+    assert_string_equal(rule->key, "items");
+    return PS_OK;
+}
+
+static void
+a_rule_replaces_its_equal_and_goes_with_its_cache(void **state)
+{
+    struct world *w = *state;
+    struct ps_cache_def def, now;
+    struct ps_rule_def rule = {.type = 2, .mode = 1, .ttl_ms = 9};
+    char first[37], count[64];
+    bool created;
+    int n = 0;
+    make_cache(&def, "one");
+    assert_int_equal(ps_db_cache_insert(w->db, &def, NULL), PS_OK);
+    uint64_t version = ps_db_config_version(w->db);
+    ps_uuid_make(rule.id);
+    ps_uuid_make(rule.cache_id);
+    snprintf(rule.key, sizeof(rule.key), "items");
+    assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL),
+                     PS_CACHE_NOT_FOUND);
+    assert_int_equal(ps_db_config_version(w->db), version);
+    memcpy(rule.cache_id, def.id, sizeof(def.id));
+    assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_OK);
+    assert_true(created);
+    memcpy(first, rule.id, sizeof(first));
+    ps_uuid_make(rule.id);
+    rule.mode = 2;
+    rule.ttl_ms = 0;
+    assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_OK);
+    assert_false(created);
+    assert_string_equal(rule.id, first);
+    assert_int_equal(ps_db_rule_each(w->db, def.id, count_rule, &n, NULL),
+                     PS_OK);
+    assert_int_equal(n, 1);
+    /* Agents are told, and drop what they kept under the old ones. */
+    assert_int_equal(ps_db_config_version(w->db), version + 2);
+    assert_int_equal(ps_db_cache_get(w->db, def.id, &now, NULL), PS_OK);
+    assert_int_equal(now.revision, def.revision + 2);
+    ps_def_done(&now);
+    assert_int_equal(ps_db_rule_delete(w->db, def.id, 1, NULL), PS_NOT_FOUND);
+    assert_int_equal(ps_db_rule_delete(w->db, first, 1, NULL), PS_OK);
+    assert_int_equal(ps_db_config_version(w->db), version + 3);
+    assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_OK);
+    assert_true(created);
+    assert_int_equal(ps_db_cache_delete(w->db, def.id, NULL), PS_OK);
+    ask(w, "SELECT count(*) FROM rules", count);
+    assert_string_equal(count, "0");
+    ps_def_done(&def);
+}
+
+static void
+a_cache_has_so_many_rules(void **state)
+{
+    struct world *w = *state;
+    struct ps_cache_def def;
+    struct ps_rule_def rule = {.type = 0, .mode = 0};
+    bool created;
+    make_cache(&def, "one");
+    assert_int_equal(ps_db_cache_insert(w->db, &def, NULL), PS_OK);
+    memcpy(rule.cache_id, def.id, sizeof(def.id));
+    run(w, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+           "WHERE i < 1000) INSERT INTO rules SELECT 'r' || i, id, 'query', "
+           "'select ' || i, 'never', 0, 0, 0, 0 FROM n, caches");
+    ps_uuid_make(rule.id);
+    snprintf(rule.key, sizeof(rule.key), "select 0");
+    assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_TOO_BIG);
+    snprintf(rule.key, sizeof(rule.key), "select 1");
+    assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_OK);
+    ps_def_done(&def);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -310,6 +388,8 @@ main(void)
         TEST(a_cache_comes_back_as_it_was_stored),
         TEST(each_change_raises_the_version_and_a_refused_one_does_not),
         TEST(a_cache_takes_its_runs_along_and_ten_are_kept),
+        TEST(a_rule_replaces_its_equal_and_goes_with_its_cache),
+        TEST(a_cache_has_so_many_rules),
         TEST(join_tokens_work_once_and_only_in_time),
         TEST(the_last_token_stays),
     };

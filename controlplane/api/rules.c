@@ -1,0 +1,135 @@
+/*
+ * Rules of a cache: which answers are kept, and for how long. A POST with the
+ * type and key of a rule that is there replaces it.
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/tls.h"
+#include "controlplane/api/api_private.h"
+
+#include <stdio.h>
+
+enum {
+    TTL_MAX_DAYS = 365
+};
+#define DURATION_MAX_MS (TTL_MAX_DAYS * INT64_C(86400000))
+
+static void
+put_rule(struct ps_buf *out, const struct ps_rule_def *rule)
+{
+    api_open(out, NULL, '{');
+    api_put_text(out, "id", rule->id);
+    api_put_text(out, "cacheId", rule->cache_id);
+    api_put_text(out, "type", ps_def_choice_text(ps_rule_types, rule->type));
+    api_put_text(out, "key", rule->key);
+    api_put_text(out, "mode", ps_def_choice_text(ps_rule_modes, rule->mode));
+    api_put_int(out, "ttlMs", rule->ttl_ms);
+    api_put_int(out, "staleIfErrorMs", rule->stale_if_error_ms);
+    api_put_time(out, "createdAt", rule->created_ms);
+    api_put_time(out, "updatedAt", rule->updated_ms);
+    api_close(out, '}');
+}
+
+static enum ps_rc
+list_rule(void *arg, const struct ps_rule_def *rule)
+{
+    put_rule(arg, rule);
+    return PS_OK;
+}
+
+enum ps_rc
+api_list_rules(struct api_request *request, struct ps_err *err)
+{
+    struct ps_db *db = request->api->conf.db;
+    struct ps_buf *out = &request->out;
+    struct ps_cache_def def;
+    enum ps_rc rc = ps_db_cache_get(db, request->param, &def, err);
+    if (rc != PS_OK)
+        return rc;
+    api_open(out, NULL, '{');
+    api_open(out, "items", '[');
+    rc = ps_db_rule_each(db, def.id, list_rule, out, err);
+    api_close(out, ']');
+    api_close(out, '}');
+    ps_def_done(&def);
+    return rc;
+}
+
+static enum ps_rc
+read_choice(const json_t *body, const char *name,
+            const struct ps_def_choice *choices, int64_t *out,
+            struct ps_err *err)
+{
+    const char *text;
+    enum ps_rc rc = api_text(body, name, 1, 16, &text, err);
+    if (rc == PS_OK && !ps_def_choice_find(choices, ps_str_of(text), out))
+        return ps_err_set(err, PS_BAD_FIELD, "%s must be one of: %s, %s, %s",
+                          name, choices[0].text, choices[1].text,
+                          choices[2].text);
+    return rc;
+}
+
+static enum ps_rc
+read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err)
+{
+    static const char *const fields[] = {
+        "type", "key", "mode", "ttlMs", "staleIfErrorMs", NULL};
+    const char *key;
+    enum ps_rc rc = api_only_fields(body, fields, err);
+    if (rc == PS_OK)
+        rc = read_choice(body, "type", ps_rule_types, &rule->type, err);
+    if (rc == PS_OK)
+        rc = api_text(body, "key", 1, PS_DB_RULE_KEY_MAX, &key, err);
+    if (rc == PS_OK)
+        rc = read_choice(body, "mode", ps_rule_modes, &rule->mode, err);
+    if (rc == PS_OK)
+        rc = api_int(body, "ttlMs", 0, DURATION_MAX_MS, &rule->ttl_ms, err);
+    if (rc == PS_OK)
+        rc = api_int(body, "staleIfErrorMs", 0, DURATION_MAX_MS,
+                     &rule->stale_if_error_ms, err);
+    if (rc != PS_OK)
+        return rc;
+    bool timed =
+        strcmp(ps_def_choice_text(ps_rule_modes, rule->mode), "ttl") == 0;
+    if (timed && rule->ttl_ms == 0)
+        return ps_err_set(err, PS_MISSING_FIELD,
+                          "ttlMs is missing; mode never keeps nothing");
+    snprintf(rule->key, sizeof(rule->key), "%s", key);
+    return PS_OK;
+}
+
+enum ps_rc
+api_set_rule(struct api_request *request, struct ps_err *err)
+{
+    struct ps_api *api = request->api;
+    struct ps_rule_def rule = {.created_ms = ps_wall_ms()};
+    bool created = false;
+    rule.updated_ms = rule.created_ms;
+    ps_uuid_make(rule.id);
+    snprintf(rule.cache_id, sizeof(rule.cache_id), "%.36s", request->param);
+    enum ps_rc rc = read_rule(request->body, &rule, err);
+    if (rc == PS_OK)
+        rc = ps_db_rule_put(api->conf.db, &rule, &created, err);
+    if (rc != PS_OK)
+        return rc;
+    ps_info("api", "%s rule %s of cache %s", created ? "created" : "changed",
+            rule.id, rule.cache_id);
+    ps_fleet_config_changed(api->conf.fleet);
+    request->status = created ? 201 : 200;
+    put_rule(&request->out, &rule);
+    return PS_OK;
+}
+
+enum ps_rc
+api_delete_rule(struct api_request *request, struct ps_err *err)
+{
+    struct ps_api *api = request->api;
+    enum ps_rc rc =
+        ps_db_rule_delete(api->conf.db, request->param, ps_wall_ms(), err);
+    if (rc != PS_OK)
+        return rc;
+    ps_info("api", "deleted rule %s", request->param);
+    ps_fleet_config_changed(api->conf.fleet);
+    request->status = 204;
+    return PS_OK;
+}
