@@ -12,6 +12,8 @@ ps_sql_dialect_find(enum ps_dialect id)
         return &ps_sql_dialect_postgres;
     case PS_DIALECT_MYSQL:
         return &ps_sql_dialect_mysql;
+    case PS_DIALECT_TSQL:
+        return &ps_sql_dialect_tsql;
     default:
         return NULL;
     }

@@ -39,9 +39,10 @@ struct ps_sql_dialect {
     bool fold_lower;
     size_t max_identifier; /* bytes kept of a name; 0: all */
     /* Flags of words.def. */
-    unsigned reserved_name; /* cannot name a column or table unquoted */
-    unsigned reserved_func; /* cannot name a function or type unquoted */
-    unsigned needs_as;      /* cannot be a column's alias without AS */
+    unsigned reserved_name;  /* cannot name a column or table unquoted */
+    unsigned reserved_func;  /* cannot name a function or type unquoted */
+    unsigned needs_as;       /* cannot be a column's alias without AS */
+    unsigned reserved_label; /* not even behind AS or a dot */
     /* The schema whose functions are built in, qualified; absent: none. */
     struct ps_str system_schema;
     bool string_alias;    /* a string may be a column's alias */
@@ -133,5 +134,6 @@ const struct ps_sql_dialect *ps_sql_dialect_find(enum ps_dialect id);
 
 extern const struct ps_sql_dialect ps_sql_dialect_postgres;
 extern const struct ps_sql_dialect ps_sql_dialect_mysql;
+extern const struct ps_sql_dialect ps_sql_dialect_tsql;
 
 #endif

@@ -17,9 +17,8 @@ alias_name(struct ps_sql_parser *p, struct ps_str *name)
     return true;
 }
 
-/* [AS] alias [(column, ...)]; false when there is none. */
-static bool
-alias(struct ps_sql_parser *p, struct ps_str *name, bool *renamed)
+bool
+ps_sql_alias(struct ps_sql_parser *p, struct ps_str *name, bool *renamed)
 {
     *renamed = false;
     if (!alias_name(p, name))
@@ -97,7 +96,7 @@ ps_sql_target(struct ps_sql_parser *p, unsigned use,
         if (p->dialect->bare_alias)
             alias_name(p, &as);
         else
-            alias(p, &as, &renamed);
+            ps_sql_alias(p, &as, &renamed);
     }
     struct ps_sql_source *source = ps_sql_scope_add(p, as, relation);
     if (source)
@@ -174,7 +173,7 @@ derived_table(struct ps_sql_parser *p, bool lateral)
     bool renamed;
 
     ps_sql_subquery(p, lateral ? p->scope : p->scope->outer);
-    alias(p, &as, &renamed);
+    ps_sql_alias(p, &as, &renamed);
     tail(p, ps_sql_scope_add(p, as, PS_SQL_NO_RELATION));
 }
 
@@ -201,7 +200,7 @@ joined_table(struct ps_sql_parser *p)
         join_chain(p, p->scope->n_sources);
     } while (ps_sql_accept_punct(p, ',')); /* MySQL */
     ps_sql_expect_punct(p, ')');
-    if (alias(p, &as, &renamed)) {
+    if (ps_sql_alias(p, &as, &renamed)) {
         hide_since(p, from);
         ps_sql_scope_add(p, as, PS_SQL_NO_RELATION);
     }
@@ -315,7 +314,7 @@ joins(struct ps_sql_parser *p, size_t left_from)
             ps_sql_expect(p, PS_W_USING);
             ps_sql_name_list(p, &columns);
             if (ps_sql_at(p, PS_W_AS))
-                alias(p, &as, &renamed);
+                ps_sql_alias(p, &as, &renamed);
         }
         if (p->failed)
             return;

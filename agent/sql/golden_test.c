@@ -165,12 +165,20 @@ golden_mysql(void **state)
     run_dialect(PS_DIALECT_MYSQL, "mysql", 250);
 }
 
+static void
+golden_tsql(void **state)
+{
+    (void)state;
+    run_dialect(PS_DIALECT_TSQL, "tsql", 250);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_postgres),
         cmocka_unit_test(golden_mysql),
+        cmocka_unit_test(golden_tsql),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

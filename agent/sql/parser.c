@@ -201,7 +201,9 @@ ps_sql_label_of(struct ps_sql_parser *p, const struct ps_sql_token *t)
     if (t->kind == PS_TOK_QUOTED) {
         if (!p->dialect->decode_name(p, t, &name))
             ps_sql_fail(p, t);
-    } else if (t->kind == PS_TOK_WORD) {
+    } else if (t->kind == PS_TOK_WORD &&
+               !(ps_sql_word_flags((enum ps_sql_word)t->word) &
+                 p->dialect->reserved_label)) {
         name = ps_sql_token_text(p, t);
         if (p->dialect->fold_lower)
             name = fold_name(p, name);
@@ -216,9 +218,12 @@ ps_sql_column_key(struct ps_sql_parser *p, struct ps_str name)
 {
     if (!p->dialect->fold_columns)
         return name;
-    for (size_t i = 0; i < name.len; i++)
-        if ((unsigned char)name.ptr[i] >= 0x80)
-            return PS_STR_NONE; /* the server folds more than ASCII */
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        if (c >= 0x80 || !(ps_sql_is(c, PS_CH_LETTER | PS_CH_DIGIT) ||
+                           c == '$' || c == '#' || c == '@'))
+            return PS_STR_NONE; /* the server folds more, or ignores it */
+    }
     return fold_name(p, name);
 }
 

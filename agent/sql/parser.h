@@ -115,9 +115,10 @@ struct ps_sql_parser {
     struct ps_str text;
     struct ps_arena *arena;
     const struct ps_sql_token *tokens;
-    size_t n;   /* tokens of the text; tokens[n] is END */
-    size_t pos; /* the token to read next */
-    size_t end; /* where the statement ends, as far as the parser sees */
+    size_t n;         /* tokens of the text; tokens[n] is END */
+    size_t pos;       /* the token to read next */
+    size_t end;       /* where the statement ends, as far as the parser sees */
+    size_t semicolon; /* T-SQL: the first one behind pos, if that is here */
     unsigned depth;
     bool failed;
     struct ps_sql_scope *scope;
@@ -312,6 +313,8 @@ void ps_sql_from_list(struct ps_sql_parser *p);
 void ps_sql_function_item(struct ps_sql_parser *p, struct ps_sql_name *name);
 void ps_sql_function_alias(struct ps_sql_parser *p, struct ps_str name);
 void ps_sql_column_types(struct ps_sql_parser *p);
+/* [AS] alias [(column, ...)]; false when there is none. */
+bool ps_sql_alias(struct ps_sql_parser *p, struct ps_str *name, bool *renamed);
 /* A table that is read or written: name, alias, and its place in the scope.
  * NULL for what is not a base relation. */
 enum ps_sql_alias_rule {

@@ -31,6 +31,7 @@ static const struct reading readings[] = {
     {PS_DIALECT_MYSQL,    "mysql",    PS_SQL_NO_BACKSLASH_ESCAPES},
     {PS_DIALECT_MYSQL,    "mysql",
      PS_SQL_ANSI_QUOTES | PS_SQL_NO_BACKSLASH_ESCAPES            },
+    {PS_DIALECT_TSQL,     "tsql",     0                          },
 };
 
 static struct ps_str statements[MAX_STATEMENTS];

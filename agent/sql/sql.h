@@ -129,7 +129,9 @@ struct ps_sql_value {
 /* A column of the relation is one of these values (NULL excluded for reads:
  * `c = NULL` selects nothing). MySQL: a string (or what is bound as one) says
  * nothing of a column of numbers ('01' = 1), a number nothing of a column of
- * text; names of columns are folded to lower case. */
+ * text; names of columns are folded to lower case. T-SQL: the same; and a
+ * database whose collation tells case may have two columns that fold to one
+ * name: of such a table the predicates say nothing. */
 struct ps_sql_predicate {
     struct ps_str column; /* folded as the dialect folds it */
     const struct ps_sql_value *values;
