@@ -107,7 +107,7 @@ ps_catalog_gen(const struct ps_catalog *catalog)
 }
 
 struct ps_catalog_builder *
-ps_catalog_builder_new(void)
+ps_catalog_builder_new(enum ps_dialect dialect)
 {
     struct ps_catalog_builder *b = calloc(1, sizeof(*b));
     struct ps_catalog *catalog = calloc(1, sizeof(*catalog));
@@ -121,6 +121,8 @@ ps_catalog_builder_new(void)
     catalog->magic = PS_CATALOG_MAGIC;
     catalog->refs = 1;
     catalog->arena = arena;
+    catalog->dialect = dialect;
+    catalog->fold_names = dialect != PS_DIALECT_POSTGRES;
     b->catalog = catalog;
     b->relations.item = sizeof(struct ps_catalog_relation);
     b->edges.item = sizeof(struct ps_catalog_edge);
@@ -175,6 +177,18 @@ volatility_of(char letter)
                            : PS_VOLATILE;
 }
 
+/* A copy in lower case; absent without memory. */
+static struct ps_str
+keep_folded(const struct row *row, struct ps_str name)
+{
+    char *folded = ps_arena_alloc(row->catalog->arena, name.len + 1);
+    if (!folded)
+        return PS_STR_NONE;
+    memcpy(folded, name.ptr, name.len);
+    ps_catalog_fold(folded, name.len);
+    return (struct ps_str){folded, name.len};
+}
+
 static bool
 add_relation(struct ps_catalog_builder *b, const struct row *row)
 {
@@ -184,6 +198,7 @@ add_relation(struct ps_catalog_builder *b, const struct row *row)
     r->oid = row->id;
     r->schema = keep(row, row->x);
     r->name = keep(row, row->y);
+    r->key = b->catalog->fold_names ? keep_folded(row, r->name) : r->name;
     switch (row->z[0]) {
     case 'r':
         r->flags |= PS_REL_TABLE;
@@ -282,14 +297,8 @@ add_function(struct ps_catalog_builder *b, const struct row *row)
     f->name = keep(row, row->y);
     f->volatility = volatility_of(row->z[0]);
     f->of_row = row->z[1] == 'r';
-    char *folded = ps_arena_alloc(row->catalog->arena, f->name.len);
-    if (!folded)
-        return false;
-    if (f->name.len)
-        memcpy(folded, f->name.ptr, f->name.len);
-    ps_catalog_fold(folded, f->name.len);
-    f->folded = (struct ps_str){folded, f->name.len};
-    return true;
+    f->folded = keep_folded(row, f->name);
+    return f->folded.ptr != NULL;
 }
 
 static bool
@@ -449,8 +458,8 @@ by_name(const void *a, const void *b, void *arg)
 {
     const struct ps_catalog *catalog = arg;
     const uint32_t *x = a, *y = b;
-    return ps_catalog_str_cmp(catalog->relations[*x].name,
-                              catalog->relations[*y].name);
+    return ps_catalog_str_cmp(catalog->relations[*x].key,
+                              catalog->relations[*y].key);
 }
 
 static struct ps_catalog_relation *
@@ -527,8 +536,10 @@ view_flags(const struct ps_catalog *catalog, struct ps_str text)
     struct ps_arena *arena = ps_arena_new(VIEW_ARENA_BYTES);
     struct ps_sql_analysis *a = NULL;
     unsigned flags = 0;
+    if (catalog->dialect == PS_DIALECT_TSQL)
+        text = ps_catalog_ts_view(text);
     if (!arena ||
-        ps_sql_analyse(PS_DIALECT_POSTGRES, 0, text, arena, &a) != PS_OK) {
+        ps_sql_analyse(catalog->dialect, 0, text, arena, &a) != PS_OK) {
         ps_arena_free(&arena);
         return unknown;
     }

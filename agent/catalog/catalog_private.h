@@ -1,7 +1,7 @@
 /*
  * A catalogue from the inside; private to agent/catalog/.
  *
- *   pg_load.c   the one query, its rows          rows (PS_CATALOG_CELLS each)
+ *   pg_load.c, ts_load.c   the query, its rows   rows (PS_CATALOG_CELLS each)
  *   build.c     rows -> struct ps_catalog          |
  *   names.c     which functions a text can call    v
  *   sets.c      read and write sets            struct ps_catalog
@@ -57,6 +57,7 @@ struct ps_catalog_column {
 struct ps_catalog_relation {
     uint32_t oid;
     struct ps_str schema, name;
+    struct ps_str key; /* the name as it is looked up */
     unsigned flags;
     uint32_t first_edge, n_edges;
     uint32_t first_column, n_columns;
@@ -79,12 +80,16 @@ struct ps_catalog_operator {
 struct ps_catalog {
     unsigned magic;
     _Atomic unsigned refs;
+    enum ps_dialect dialect;
+    /* Names may mean the same in other letters: they stand for every relation
+     * whose name differs in ASCII case only. */
+    bool fold_names;
     struct ps_arena *arena; /* owns all below */
     uint64_t gen;
     uint64_t hash; /* of the rows, in whatever order they came */
     struct ps_catalog_relation *relations; /* by oid */
     size_t n_relations;
-    uint32_t *by_name;             /* indexes, by name */
+    uint32_t *by_name;             /* indexes, by key */
     struct ps_catalog_edge *edges; /* by from */
     size_t n_edges;
     struct ps_catalog_column *columns; /* by oid */
@@ -123,7 +128,7 @@ enum {
     PS_CATALOG_CELLS = 6
 };
 struct ps_catalog_builder;
-struct ps_catalog_builder *ps_catalog_builder_new(void);
+struct ps_catalog_builder *ps_catalog_builder_new(enum ps_dialect dialect);
 void ps_catalog_builder_free(struct ps_catalog_builder **builder);
 /* PS_TOO_BIG, PS_NO_MEMORY or PS_ORIGIN_PROTOCOL (not such a row). */
 PS_MUST_USE enum ps_rc
@@ -175,5 +180,21 @@ struct ps_catalog_reader {
 void ps_catalog_reader_init(struct ps_catalog_reader *reader,
                             struct ps_catalog_builder *builder);
 struct ps_str ps_catalog_pg_query(void);
+
+/* ---- origins.c ---- */
+
+struct ps_catalog_origin {
+    enum ps_dialect dialect;
+    struct ps_str (*query)(void);
+};
+/* NULL: its catalogue is not read. */
+const struct ps_catalog_origin *
+ps_catalog_origin_find(enum ps_provider provider);
+
+/* ---- ts_load.c ---- */
+
+struct ps_str ps_catalog_ts_query(void);
+/* The query of a view's definition: "CREATE VIEW v AS select" -> "select". */
+struct ps_str ps_catalog_ts_view(struct ps_str definition);
 
 #endif

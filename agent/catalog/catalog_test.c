@@ -84,7 +84,7 @@ static struct ps_catalog *
 build(const row *rows, size_t n, const row *more)
 {
     struct ps_catalog *catalog = NULL;
-    struct ps_catalog_builder *b = ps_catalog_builder_new();
+    struct ps_catalog_builder *b = ps_catalog_builder_new(PS_DIALECT_POSTGRES);
     assert_non_null(b);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(add(b, &rows[i]), PS_OK);
@@ -518,7 +518,7 @@ rows_that_make_no_sense_are_refused(void **state)
         {"r",  "1",          NULL, "s",  "n",  "a very long list of flags"},
     };
     for (size_t i = 0; i < PS_ARRAY_LEN(bad); i++) {
-        struct ps_catalog_builder *b = ps_catalog_builder_new();
+        struct ps_catalog_builder *b = ps_catalog_builder_new(PS_DIALECT_POSTGRES);
         assert_non_null(b);
         assert_int_equal(add(b, &bad[i]), PS_ORIGIN_PROTOCOL);
         ps_catalog_builder_free(&b);
@@ -530,7 +530,7 @@ a_catalogue_that_is_too_large_is_refused(void **state)
 {
     (void)state;
     static const row one = {"h", "1", NULL, NULL, NULL, NULL};
-    struct ps_catalog_builder *b = ps_catalog_builder_new();
+    struct ps_catalog_builder *b = ps_catalog_builder_new(PS_DIALECT_POSTGRES);
     assert_non_null(b);
     for (size_t i = 0; i < PS_CATALOG_MAX_ROWS; i++)
         assert_int_equal(add(b, &one), PS_OK);
@@ -540,7 +540,7 @@ a_catalogue_that_is_too_large_is_refused(void **state)
     memset(huge, 'x', sizeof(huge) - 1);
     const row view = {"d", "1", NULL, huge, NULL, NULL};
     enum ps_rc rc = PS_OK;
-    b = ps_catalog_builder_new();
+    b = ps_catalog_builder_new(PS_DIALECT_POSTGRES);
     for (size_t i = 0; rc == PS_OK && i < 100; i++)
         rc = add(b, &view);
     assert_int_equal(rc, PS_TOO_BIG);

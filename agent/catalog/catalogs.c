@@ -71,6 +71,7 @@ struct load {
     struct place *place;
     struct ps_space *space; /* a reference */
     struct source source;
+    const struct ps_catalog_origin *origin;
     struct ps_catalog_wait *owner; /* whose credentials; NULL: nobody's */
     uint64_t deadline_ms, gen;
     unsigned attempts;
@@ -439,7 +440,7 @@ on_connection(struct ps_pool_wait *wait, struct ps_conn *conn, enum ps_rc rc,
     load->conn = conn;
     load->gen = ps_space_catalog_gen(load->space);
     load->statement = (struct ps_statement){
-        .sql = ps_catalog_pg_query(),
+        .sql = load->origin->query(),
         .timeout_ms = load->deadline_ms > now ? load->deadline_ms - now : 1};
     ps_conn_execute(conn, &load->statement, &load->reader.sink, on_executed,
                     load);
@@ -454,7 +455,7 @@ load_attempt(struct load *load)
         load_fail(load, PS_ORIGIN_TIMEOUT);
         return;
     }
-    load->builder = ps_catalog_builder_new();
+    load->builder = ps_catalog_builder_new(load->origin->dialect);
     if (!load->builder) {
         load_fail(load, PS_NO_MEMORY);
         return;
@@ -480,6 +481,7 @@ load_new(struct ps_catalogs *catalogs, struct place *place,
     load->catalogs = catalogs;
     load->place = place;
     load->space = ps_space_ref(space);
+    load->origin = ps_catalog_origin_find(source->conf->provider);
     load->source = *source;
     *source = (struct source){.loop = source->loop};
     load->deadline_ms =
@@ -500,7 +502,7 @@ waiter_start(struct ps_catalog_wait *wait)
     lock(catalogs);
     waiter->state = WAITER_WAITS;
     struct load *load = NULL;
-    if (waiter->source.conf->provider != PS_PROVIDER_POSTGRES)
+    if (!ps_catalog_origin_find(waiter->source.conf->provider))
         ps_err_set(&err, PS_UNSUPPORTED, NULL);
     else if (!(load =
                    load_new(catalogs, place, waiter->space, &waiter->source)))
@@ -618,7 +620,7 @@ ps_catalog_refresh(struct ps_catalogs *catalogs, struct ps_space *space,
 {
     struct load *load = NULL;
     struct source copy;
-    if (source->conf->provider != PS_PROVIDER_POSTGRES)
+    if (!ps_catalog_origin_find(source->conf->provider))
         return;
     uint64_t now_us = ps_clock_now_us(ps_loop_clock(source->loop));
     lock(catalogs);

@@ -50,12 +50,12 @@ walk_push(struct walk *w, uint32_t index)
 
 /* The first in by_name that has this name, or the end. */
 static size_t
-first_named(const struct ps_catalog *c, struct ps_str name)
+first_named(const struct ps_catalog *c, struct ps_str key)
 {
     size_t low = 0, high = c->n_relations;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (ps_catalog_str_cmp(c->relations[c->by_name[middle]].name, name) < 0)
+        if (ps_catalog_str_cmp(c->relations[c->by_name[middle]].key, key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -121,6 +121,16 @@ struct manner {
     const struct ps_sql_bindings *bindings;
 };
 
+static bool
+schema_fits(const struct ps_catalog *c, const struct ps_sql_relation *rel,
+            const struct ps_catalog_relation *r)
+{
+    if (!rel->schema.ptr)
+        return true;
+    return c->fold_names ? ps_str_eq_nocase(r->schema, rel->schema)
+                         : ps_str_eq(r->schema, rel->schema);
+}
+
 static void
 walk_name(struct walk *w, const struct ps_sql_relation *rel,
           const struct manner *how)
@@ -128,11 +138,22 @@ walk_name(struct walk *w, const struct ps_sql_relation *rel,
     const struct ps_catalog *c = w->catalog;
     struct ps_row_set rows;
     bool found = false;
-    for (size_t i = first_named(c, rel->name); i < c->n_relations; i++) {
+    struct ps_str key = rel->name;
+    if (c->fold_names) {
+        char *folded = ps_arena_alloc(w->arena, key.len + 1);
+        if (!folded)
+            return; /* the arena remembers */
+        memcpy(folded, key.ptr, key.len);
+        ps_catalog_fold(folded, key.len);
+        key.ptr = folded;
+    }
+    /* Of another database this catalogue knows nothing. */
+    size_t first = rel->database.ptr ? c->n_relations : first_named(c, key);
+    for (size_t i = first; i < c->n_relations; i++) {
         const struct ps_catalog_relation *r = &c->relations[c->by_name[i]];
-        if (!ps_str_eq(r->name, rel->name))
+        if (!ps_str_eq(r->key, key))
             break;
-        if (rel->schema.ptr && !ps_str_eq(r->schema, rel->schema))
+        if (!schema_fits(c, rel, r))
             continue;
         found = true;
         if (how->rows && how->rows(c, r, rel, how->bindings, w->arena, &rows)) {

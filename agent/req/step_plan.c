@@ -223,6 +223,11 @@ ps_step_decide(struct ps_run *run)
                                      .database = run->req->database};
     run->statement.may_write = ps_catalog_write_set(
         run->catalog, &text, run->req->arena, &run->change);
+    /* What is not known to stay in its database may be in any of them, but
+     * for PostgreSQL, whose sessions reach one. */
+    if (run->change.n_tables == 0 &&
+        run->conf->provider != PS_PROVIDER_POSTGRES)
+        run->change.database = PS_STR_NONE;
     if (run->statement.may_write)
         return decide_write(run);
     /* Switched off or cut off: that is why, whatever the statement is. */

@@ -123,12 +123,12 @@ export class Agent {
     return describe(reply);
   }
 
-  // Waits until the agent has heard of a PostgreSQL cache. The contradicting
-  // provider ends the request before a login is tried.
-  async knows(cacheId) {
+  // Waits until the agent has heard of a cache. The contradicting provider ends
+  // the request before a login is tried.
+  async knows(cacheId, contradiction = 'mssql') {
     await waitUntil(async () => {
       const reply = await this.sql({
-        cacheId, provider: 'mssql', username: 'x', password: 'x', database: 'x', sql: 'select 1',
+        cacheId, provider: contradiction, username: 'x', password: 'x', database: 'x', sql: 'select 1',
       });
       return reply.json?.code === 'provider_mismatch';
     }, { what: `cache ${cacheId} at ${this.region}` });

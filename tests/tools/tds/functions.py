@@ -140,6 +140,8 @@ def table(session):
         'tds_applock_mode': lambda _user, name, _owner: 'Exclusive' if server.applocks.get(name) == session.spid else 'NoLock',
         'tds_session_property': lambda name: int(session.options.get(name.lower(), 'off') == 'on'),
         'tds_connection_property': lambda name: session.connection_property(name), 'tds_server_property': lambda *_: None,
+        # Rights are not kept, but for logins that see nothing of the catalogue.
+        'tds_has_perms': lambda *_: int(session.user not in server.blind), 'tds_column_property': lambda *_: None,
         'tds_sysvar': lambda name: session.sysvar(name),
     }
 

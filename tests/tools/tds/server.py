@@ -310,6 +310,7 @@ class Server:
         for name in options.database or ['app']:
             self.storage.create(name)
         self.verbose, self.limit, self.resets = options.verbose, options.max_connections, 0
+        self.blind = set(options.blind or ())
         self.context = None
         if options.cert:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -388,6 +389,7 @@ def main():
     parser.add_argument('--database', action='append')
     parser.add_argument('--encrypt', choices=('on', 'off', 'required', 'none'), default='on')
     parser.add_argument('--max-connections', type=int, default=0)
+    parser.add_argument('--blind', action='append', help='a user without VIEW DEFINITION; may be repeated')
     parser.add_argument('--verbose', action='store_true')
     options = parser.parse_args()
     directory = tempfile.mkdtemp(prefix='portside-tds-')

@@ -5,6 +5,7 @@ Every session has all databases attached under their names, so that a name can
 say which one it means. Beside the tables each file has _tds_columns, with the
 T-SQL types, and _tds_objects, with what SQLite has no word for.
 """
+import datetime
 import os
 import re
 import sqlite3
@@ -102,8 +103,13 @@ VIEWS = {
     'sys.databases': [('name', S), ('database_id', I), ('is_read_committed_snapshot_on', B)],
     'sys.types': [('name', S), ('system_type_id', I), ('user_type_id', I)],
     'sys.objects': [('name', S), ('object_id', I), ('schema_id', I), ('parent_object_id', I), ('type', Type('char', 2)),
-                    ('type_desc', S), ('is_ms_shipped', B)],
-    'sys.tables': [('name', S), ('object_id', I), ('schema_id', I), ('type', Type('char', 2)), ('is_ms_shipped', B)],
+                    ('type_desc', S), ('is_ms_shipped', B), ('modify_date', Type('datetime'))],
+    'sys.tables': [('name', S), ('object_id', I), ('schema_id', I), ('type', Type('char', 2)), ('is_ms_shipped', B),
+                   ('is_external', B), ('history_table_id', I)],
+    'sys.computed_columns': [('object_id', I), ('name', S), ('column_id', I), ('definition', TEXT), ('is_persisted', B)],
+    'sys.database_permissions': [('class', I), ('major_id', I), ('minor_id', I), ('grantee_principal_id', I),
+                                 ('permission_name', S), ('state_desc', S)],
+    'sys.database_role_members': [('role_principal_id', I), ('member_principal_id', I)],
     'sys.views': [('name', S), ('object_id', I), ('schema_id', I), ('type', Type('char', 2))],
     'sys.columns': [('object_id', I), ('name', S), ('column_id', I), ('system_type_id', I), ('user_type_id', I),
                     ('max_length', Type('smallint')), ('precision', I), ('scale', I), ('is_nullable', B), ('is_identity', B), ('collation_name', S)],
@@ -114,7 +120,7 @@ VIEWS = {
     'sys.security_predicates': [('object_id', I), ('target_object_id', I)],
     'sys.synonyms': [('name', S), ('object_id', I), ('schema_id', I), ('base_object_name', S)],
     'sys.sql_modules': [('object_id', I), ('definition', TEXT)],
-    'sys.sql_expression_dependencies': [('referencing_id', I), ('referenced_database_name', S), ('referenced_schema_name', S),
+    'sys.sql_expression_dependencies': [('referencing_id', I), ('referenced_class', I), ('referenced_database_name', S), ('referenced_schema_name', S),
                                         ('referenced_entity_name', S), ('referenced_id', I)],
     'sys.dm_exec_sessions': [('session_id', Type('smallint')), ('login_name', S), ('program_name', S), ('host_name', S),
                              ('status', S), ('text_size', I), ('language', S), ('date_format', S), ('lock_timeout', I),
@@ -140,6 +146,13 @@ def _objects(session):
     return out
 
 
+def _modified(session, full, definition):
+    """Nothing keeps a time: another one for every other structure."""
+    columns = session.sqlite.execute(f'select * from {quote(session.database)}._tds_columns where object = ?', (full,)).fetchall()
+    second = zlib.crc32(repr((columns, definition)).encode()) % 10**8
+    return str(datetime.datetime(2020, 1, 1) + datetime.timedelta(seconds=second))
+
+
 def _length(typ):
     if typ.size == -1 or typ.name == 'xml':
         return -1
@@ -149,7 +162,8 @@ def _length(typ):
 
 
 def rows(session, view):
-    """The rows of one of VIEWS."""
+    """The rows of one of VIEWS. char(2) is padded on the wire only: trailing
+    spaces do not count in comparisons."""
     names = {'U ': 'USER_TABLE', 'V ': 'VIEW', 'SN': 'SYNONYM'}
     schemas = {'dbo': 1}
     objects = _objects(session)
@@ -162,16 +176,16 @@ def rows(session, view):
     if view == 'sys.types':
         return [(n, i, i) for n, i in SYSTEM_TYPES.items()]
     if view == 'sys.objects':
-        return [(n, object_id(full), schemas[s], 0, k, names[k], 0) for s, n, k, _, _, full in objects]
+        return [(n, object_id(full), schemas[s], 0, k.strip(), names[k], 0, _modified(session, full, d)) for s, n, k, d, _, full in objects]
     if view in ('sys.tables', 'sys.views'):
         kind = 'U ' if view == 'sys.tables' else 'V '
-        return [(n, object_id(full), schemas[s], k) + ((0,) if kind == 'U ' else ()) for s, n, k, _, _, full in objects if k == kind]
+        return [(n, object_id(full), schemas[s], k.strip()) + ((0, 0, None) if kind == 'U ' else ()) for s, n, k, _, _, full in objects if k == kind]
     if view == 'sys.synonyms':
         return [(n, object_id(full), schemas[s], d) for s, n, k, d, _, full in objects if k == 'SN']
     if view == 'sys.sql_modules':
         return [(object_id(full), d) for s, n, k, d, _, full in objects if k == 'V ']
     if view == 'sys.sql_expression_dependencies':
-        return [(object_id(full), None, t.rpartition('.')[0] or 'dbo', t.rpartition('.')[2], object_id(t))
+        return [(object_id(full), 1, None, t.rpartition('.')[0] or 'dbo', t.rpartition('.')[2], object_id(t))
                 for s, n, k, d, depends, full in objects if k == 'V ' for t in (depends or '').split('|') if t]
     if view == 'sys.dm_exec_sessions':
         return [(s.spid, s.user, s.login['app'], s.login['host'], 'running' if s.busy else 'sleeping',

@@ -36,7 +36,8 @@ FUNCTIONS = {
     'APPLOCK_MODE': ('tds_applock_mode', Type('nvarchar', 32)), 'SESSIONPROPERTY': ('tds_session_property', INT),
     'CONNECTIONPROPERTY': ('tds_connection_property', Type('nvarchar', 128)), 'YEAR': ('tds_year', INT), 'MONTH': ('tds_month', INT),
     'DAY': ('tds_day', INT), 'SERVERPROPERTY': ('tds_server_property', Type('nvarchar', 128)), 'TYPE_NAME': ('tds_type_name', Type('nvarchar', 128)),
-    'HASHBYTES': ('tds_hash', Type('varbinary', 8000)), 'DATABASEPROPERTYEX': ('tds_server_property', Type('nvarchar', 128)), 'CONCAT_WS': ('tds_concat_ws', Type('nvarchar', 4000)),
+    'HASHBYTES': ('tds_hash', Type('varbinary', 8000)), 'DATABASEPROPERTYEX': ('tds_server_property', Type('nvarchar', 128)), 'HAS_PERMS_BY_NAME': ('tds_has_perms', INT),
+    'COLUMNPROPERTY': ('tds_column_property', INT), 'CONCAT_WS': ('tds_concat_ws', Type('nvarchar', 4000)),
 }
 BARE = {'CURRENT_TIMESTAMP': ('tds_now()', Type('datetime')), 'CURRENT_USER': ('tds_user()', Type('nvarchar', 128)),
         'SESSION_USER': ('tds_user()', Type('nvarchar', 128)), 'SYSTEM_USER': ('tds_user()', Type('nvarchar', 128)),

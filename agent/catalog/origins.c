@@ -1,0 +1,19 @@
+/* Which servers have a catalogue that is read, and how. */
+#include "agent/catalog/catalog_private.h"
+
+const struct ps_catalog_origin *
+ps_catalog_origin_find(enum ps_provider provider)
+{
+    static const struct ps_catalog_origin postgres = {
+        .dialect = PS_DIALECT_POSTGRES, .query = ps_catalog_pg_query};
+    static const struct ps_catalog_origin mssql = {
+        .dialect = PS_DIALECT_TSQL, .query = ps_catalog_ts_query};
+    switch (provider) {
+    case PS_PROVIDER_POSTGRES:
+        return &postgres;
+    case PS_PROVIDER_MSSQL:
+        return &mssql;
+    default:
+        return NULL;
+    }
+}
