@@ -108,7 +108,8 @@ static void
 load_catalog(void)
 {
     struct ps_str query = ps_catalog_pg_query();
-    struct ps_catalog_builder *builder = ps_catalog_builder_new();
+    struct ps_catalog_builder *builder =
+        ps_catalog_builder_new(PS_DIALECT_POSTGRES);
     char *sql = strndup(query.ptr, query.len);
     PGresult *r = sql ? PQexec(db, sql) : NULL;
 
