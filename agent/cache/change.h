@@ -25,7 +25,8 @@ struct ps_row_column {
 };
 struct ps_row_set {
     /*
-     * Read: the first column pins the rows (`c IN values`). Write: whatever
+     * Read: each column alone pins the rows (`c IN values`), so that any one
+     * of them will do; the first is the likeliest to be best. Write: whatever
      * row changes has one of these values in that column, before and after;
      * of a column not named nothing is known. None: any row.
      */

@@ -158,25 +158,60 @@ pin_column(struct ps_space *space, uint64_t table, uint64_t owner,
     return column_ready(space, column);
 }
 
+/* How often what it stands for has moved so far: what moved seldom will not
+ * move soon. */
+static uint64_t
+moves_of(const struct ps_space *space, const struct pin *pin,
+         const struct ps_row_column *column)
+{
+    uint64_t sum = stamp_gen(&space->slots[FIRST_COLUMN + pin->index]);
+    for (size_t i = 0; i < column->n_values; i++)
+        sum += stamp_gen(
+            space_stamp(space, row_slot(pin->owner, column->values[i])));
+    return sum;
+}
+
+/* Any of the columns will do; all take part, so that the next read may choose
+ * better. NULL: none can be relied on now. */
+static const struct ps_row_column *
+choose_column(struct ps_space *space, uint64_t table,
+              const struct ps_row_set *rows, size_t room, struct pin *pin)
+{
+    const struct ps_row_column *best = NULL;
+    uint64_t least = 0;
+    for (size_t i = 0; i < rows->n_columns; i++) {
+        const struct ps_row_column *column = &rows->columns[i];
+        struct pin other;
+        if (column->n_values > MAX_VALUES || column->n_values + 1 > room ||
+            !pin_column(space, table, column_owner(table, column->name),
+                        &other))
+            continue;
+        uint64_t moves = moves_of(space, &other, column);
+        if (best && moves >= least)
+            continue;
+        best = column;
+        least = moves;
+        *pin = other;
+    }
+    return best;
+}
+
 size_t
 columns_pin(struct ps_space *space, const struct ps_table_name *table,
             const struct ps_row_set *rows, uint16_t *slots, size_t room,
             struct pin *pin)
 {
-    const struct ps_row_column *column = &rows->columns[0];
-    if (column->n_values > MAX_VALUES || column->n_values + 1 > room)
-        return 0;
     uint64_t hash = table_hash(table);
-    uint64_t owner = column_owner(hash, column->name);
     pthread_mutex_lock(&space->columns_lock);
-    bool ok = pin_column(space, hash, owner, pin);
+    const struct ps_row_column *column =
+        choose_column(space, hash, rows, room, pin);
     pthread_mutex_unlock(&space->columns_lock);
-    if (!ok)
+    if (!column)
         return 0;
     size_t n = 0;
     slots[n++] = (uint16_t)(FIRST_COLUMN + pin->index);
     for (size_t i = 0; i < column->n_values; i++)
-        slots[n++] = row_slot(owner, column->values[i]);
+        slots[n++] = row_slot(pin->owner, column->values[i]);
     return n;
 }
 

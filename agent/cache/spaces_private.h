@@ -182,9 +182,10 @@ struct pin {
     uint64_t owner;
 };
 /*
- * The slots that a read of these rows depends on: the column's `any` and the
- * bucket of each value. Returns how many were put into slots, of which there
- * are room; 0: the rows cannot be told apart now, depend on the table.
+ * The slots that a read of these rows depends on: the `any` of one of its
+ * columns, that which moved least so far, and the bucket of each value. Returns
+ * how many were put into slots, of which there are room; 0: the rows cannot be
+ * told apart now, depend on the table.
  */
 size_t columns_pin(struct ps_space *space, const struct ps_table_name *table,
                    const struct ps_row_set *rows, uint16_t *slots, size_t room,

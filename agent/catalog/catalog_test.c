@@ -400,6 +400,11 @@ reads_see_rows(void **state)
          "select * from orders where key = "
          "'11111111-1111-1111-1111-111111111111'",
          "orders(key=u)");
+    /* Each of them will do; the vaguer one comes later. */
+    sees(f,
+         "select * from orders where id in (1, 2) and key = "
+         "'11111111-1111-1111-1111-111111111111' and paid",
+         "orders(key=u)(id=12)");
     sees(f, "select * from orders where id = 1 or paid", "orders");
     sees(f, "select * from orders where id > 1", "orders");
     sees(f, "select * from orders where id = 1.5", "orders");
@@ -518,7 +523,8 @@ rows_that_make_no_sense_are_refused(void **state)
         {"r",  "1",          NULL, "s",  "n",  "a very long list of flags"},
     };
     for (size_t i = 0; i < PS_ARRAY_LEN(bad); i++) {
-        struct ps_catalog_builder *b = ps_catalog_builder_new(PS_DIALECT_POSTGRES);
+        struct ps_catalog_builder *b =
+            ps_catalog_builder_new(PS_DIALECT_POSTGRES);
         assert_non_null(b);
         assert_int_equal(add(b, &bad[i]), PS_ORIGIN_PROTOCOL);
         ps_catalog_builder_free(&b);

@@ -13,7 +13,8 @@ enum {
     /* More values tell rows apart no better than none: see
      * agent/cache/columns.c. */
     VALUES_MAX = 32,
-    COLUMNS_MAX = 16
+    COLUMNS_MAX = 16, /* that a write tells */
+    PINS_MAX = 4      /* that a read may choose from */
 };
 
 static enum ps_sql_column_type
@@ -76,6 +77,20 @@ vagueness(const struct ps_sql_row_values *values, enum ps_sql_column_type type)
     return values->n + (type == PS_SQL_COLUMN_BOOL ? VALUES_MAX : 0);
 }
 
+/* A place among the columns, the least vague ones first; n if there is none. */
+static size_t
+make_place(struct ps_row_column *columns, size_t *vague, size_t n, size_t how)
+{
+    size_t at = n;
+    while (at > 0 && vague[at - 1] > how)
+        at--;
+    for (size_t i = PS_MIN(n, (size_t)PINS_MAX - 1); i > at; i--) {
+        columns[i] = columns[i - 1];
+        vague[i] = vague[i - 1];
+    }
+    return at;
+}
+
 bool
 ps_catalog_pinned_rows(const struct ps_catalog *catalog,
                        const struct ps_catalog_relation *r,
@@ -83,27 +98,32 @@ ps_catalog_pinned_rows(const struct ps_catalog *catalog,
                        const struct ps_sql_bindings *bindings,
                        struct ps_arena *arena, struct ps_row_set *out)
 {
-    struct ps_sql_row_values values[2], *best = NULL, *next = &values[0];
-    const struct ps_sql_predicate *by = NULL;
-    size_t least = 2 * VALUES_MAX + 1;
-    if (!(r->flags & PS_REL_TABLE))
+    struct ps_sql_row_values values;
+    size_t vague[PINS_MAX], n = 0;
+    struct ps_row_column *columns =
+        ps_arena_alloc(arena, PINS_MAX * sizeof(*columns));
+    if (!columns || !(r->flags & PS_REL_TABLE))
         return false;
     for (size_t i = 0; i < read->n_predicates; i++) {
         const struct ps_sql_predicate *p = &read->predicates[i];
         enum ps_sql_column_type type = type_of(catalog, r, p->column);
-        if (!ps_sql_read_values(p, type, bindings, next) ||
-            next->n > VALUES_MAX || vagueness(next, type) >= least)
+        if (!ps_sql_read_values(p, type, bindings, &values) ||
+            values.n > VALUES_MAX)
             continue;
-        least = vagueness(next, type);
-        by = p;
-        best = next;
-        next = best == &values[0] ? &values[1] : &values[0];
+        size_t how = vagueness(&values, type);
+        size_t at = make_place(columns, vague, n, how);
+        if (at == PINS_MAX)
+            continue;
+        if (!put_column(arena, p->column, &values, &columns[at]))
+            return false;
+        vague[at] = how;
+        n = PS_MIN(n + 1, (size_t)PINS_MAX);
     }
-    struct ps_row_column *column = ps_arena_alloc(arena, sizeof(*column));
-    if (!by || !column || !put_column(arena, by->column, best, column))
-        return false;
-    *out = (struct ps_row_set){.columns = column, .n_columns = 1};
-    return true;
+    /* A boolean is not worth a choice. */
+    while (n > 1 && vague[n - 1] >= VALUES_MAX)
+        n--;
+    *out = (struct ps_row_set){.columns = columns, .n_columns = n};
+    return n > 0;
 }
 
 bool
