@@ -50,6 +50,8 @@ const struct ps_conf_item ps_agent_settings_items[] = {
      "(cache, database, user) combinations kept"                                                                                                                   },
     {"max-waiters",      PS_CONF_INT,      AT(max_waiters),        "1000",                    1,       1000000,
      "equal requests that wait for one query"                                                                                                                      },
+    {"stale-budget",     PS_CONF_INT,      AT(stale_permille),     "10",                      1,       500,
+     "answers in 1000 that may be stale where writes go past Portside"                                                                                             },
     {"drain-timeout",    PS_CONF_DURATION, AT(drain_timeout_ms),   "20s",                     0,       0,
      "requests under way at a stop may take"                                                                                                                       },
     {"probe-timeout",    PS_CONF_DURATION, AT(probe_timeout_ms),   "5s",                      1,       DAY_MS,

@@ -2,10 +2,11 @@
  * Automatic mode. Queries that were executed once are remembered in a ps_seen;
  * templates in sets of four, the least recently used makes room.
  *
- * A template's TTL moves by doubling and halving, so that it finds the scale on
- * which its answers change within a few refetches and lives with the error of
- * a factor of two. Falling below the floor switches the template off; each
- * further fall without a success between doubles the pause, up to an hour.
+ * A template's TTL is the stale budget's part of the time that its answers have
+ * been watched per change seen, where half a change is assumed before
+ * the first one (README.md has the reasons and what a simulation makes of
+ * it). Falling below the floor switches the template off; each further fall
+ * without a recovery between doubles the pause, up to an hour.
  */
 #include "agent/cache/policy.h"
 
@@ -22,13 +23,22 @@ enum {
     WAYS = 4,
     FIRST_TTL_MS = 30 * 1000,
     FIRST_PAUSE_MS = 60 * 1000,
-    MAX_DOUBLINGS = 6 /* of the pause: about an hour */
+    MAX_DOUBLINGS = 6, /* of the pause: about an hour */
+    RECENT = 0xff,     /* the last refetches in which two changes are news */
+    WINDOW = 1024,     /* refetches, then half of what was seen is forgotten */
+    RECOVERED = 4      /* times the floor: a fall is forgiven */
 };
+
+/* Changes assumed before one was seen: how much the start counts. */
+static const double PRIOR = 0.5;
 
 struct template
 {
-    uint64_t id; /* 0: free */
-    uint64_t ttl_ms;
+    uint64_t id;       /* 0: free */
+    double watched_ms; /* summed age of refetched answers, and the start's */
+    double changes;    /* and how often they had changed */
+    uint32_t seen;     /* refetches in there */
+    uint32_t recent;   /* of the last ones: 1 for each that had changed */
     uint64_t retry_us; /* not kept before; 0: kept */
     uint64_t used;     /* tick */
     uint64_t fell_us;  /* when it last fell below the floor; 0: never */
@@ -42,11 +52,12 @@ struct ps_policy {
     struct template *templates;
     uint64_t mask; /* sets - 1 */
     uint64_t tick;
+    double budget; /* share of answers that may be stale */
     struct ps_policy_stats stats;
 };
 
 struct ps_policy *
-ps_policy_new(size_t max_queries, size_t max_templates)
+ps_policy_new(size_t max_queries, size_t max_templates, unsigned stale_permille)
 {
     size_t sets = 1;
     while (sets * WAYS < max_templates)
@@ -57,6 +68,7 @@ ps_policy_new(size_t max_queries, size_t max_templates)
     policy->magic = POLICY_MAGIC;
     pthread_mutex_init(&policy->mutex, NULL);
     policy->mask = sets - 1;
+    policy->budget = stale_permille / 1000.0;
     policy->templates = calloc(sets * WAYS, sizeof(*policy->templates));
     if (!ps_seen_init(&policy->queries, max_queries) || !policy->templates)
         ps_policy_free(&policy);
@@ -109,16 +121,6 @@ template_find(struct ps_policy *policy, uint64_t id)
     return t->id == id ? t : NULL;
 }
 
-static struct template *
-template_get(struct ps_policy *policy, uint64_t id)
-{
-    struct template *t = template_place(policy, id);
-    if (t->id != id)
-        *t = (struct template){.id = id, .ttl_ms = FIRST_TTL_MS};
-    t->used = ++policy->tick;
-    return t;
-}
-
 static uint64_t
 floor_ms(const struct ps_policy_ask *a)
 {
@@ -137,6 +139,35 @@ clamp_ttl(const struct ps_policy_ask *a, uint64_t ttl_ms)
     return PS_MIN(PS_MAX(ttl_ms, floor_ms(a)), ceiling_ms(a));
 }
 
+/* Not clamped. */
+static double
+ttl_of(const struct ps_policy *policy, const struct template *t)
+{
+    return policy->budget * t->watched_ms / (PRIOR + t->changes);
+}
+
+/* As if just begun, with this TTL. */
+static void
+restart(const struct ps_policy *policy, struct template *t, double ttl_ms)
+{
+    t->watched_ms = ttl_ms * PRIOR / policy->budget;
+    t->changes = 0;
+    t->seen = t->recent = 0;
+}
+
+static struct template *
+template_get(struct ps_policy *policy, const struct ps_policy_ask *a,
+             uint64_t id)
+{
+    struct template *t = template_place(policy, id);
+    if (t->id != id) {
+        *t = (struct template){.id = id};
+        restart(policy, t, (double)clamp_ttl(a, FIRST_TTL_MS));
+    }
+    t->used = ++policy->tick;
+    return t;
+}
+
 static enum ps_policy_verdict
 ask_locked(struct ps_policy *policy, const struct ps_policy_ask *a,
            uint64_t *ttl_ms)
@@ -150,9 +181,9 @@ ask_locked(struct ps_policy *policy, const struct ps_policy_ask *a,
         return PS_POLICY_TTL_SHORT;
     if (!seen && !t)
         return PS_POLICY_FIRST_SEEN;
-    t = template_get(policy, id);
+    t = template_get(policy, a, id);
     t->retry_us = 0;
-    *ttl_ms = clamp_ttl(a, t->ttl_ms);
+    *ttl_ms = clamp_ttl(a, (uint64_t)(ttl_of(policy, t) + 0.5));
     return PS_POLICY_STORE;
 }
 
@@ -179,22 +210,30 @@ ps_policy_expires_us(const struct ps_key *key, uint64_t born_us,
 }
 
 static void
-learn_same(struct template *t, const struct ps_policy_ask *a)
+watch(struct ps_policy *policy, struct template *t, double age_ms, bool changed)
 {
-    t->ttl_ms = clamp_ttl(a, clamp_ttl(a, t->ttl_ms) * 2);
-    t->falls = 0;
+    t->watched_ms += age_ms;
+    t->changes += changed;
+    t->recent = (t->recent << 1 | changed) & RECENT;
+    /* At the pace that the TTL is made for, one refetch in a hundred finds a
+     * change. Two in a few: it is another pace now. */
+    if (changed && (t->recent & (t->recent - 1)) != 0)
+        restart(policy, t, ttl_of(policy, t) / 2);
+    if (++t->seen < WINDOW)
+        return;
+    t->watched_ms /= 2;
+    t->changes /= 2;
+    t->seen /= 2;
 }
 
 /* True: fell below the floor. */
 static bool
-learn_changed(struct template *t, const struct ps_policy_ask *a)
+learn_changed(struct ps_policy *policy, struct template *t,
+              const struct ps_policy_ask *a)
 {
-    uint64_t half = clamp_ttl(a, t->ttl_ms) / 2;
-    if (half >= floor_ms(a)) {
-        t->ttl_ms = half;
+    if (ttl_of(policy, t) >= (double)floor_ms(a))
         return false;
-    }
-    t->ttl_ms = floor_ms(a);
+    restart(policy, t, (double)floor_ms(a));
     t->retry_us = a->now_us + ((uint64_t)FIRST_PAUSE_MS * 1000
                                << PS_MIN(t->falls, (uint32_t)MAX_DOUBLINGS));
     t->falls++;
@@ -210,17 +249,21 @@ ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
     if (!ps_entry_valid(old))
         return;
     bool same = ps_str_eq(ps_entry_body(old), body);
+    uint64_t born_us = PS_MIN(ps_entry_born_us(old), a->now_us);
     pthread_mutex_lock(&policy->mutex);
     struct template *t = template_find(policy, template_id(a));
     /* What it fell for teaches nothing again: during the pause, and after it,
      * every refetch finds the answer from before, and would begin another. */
-    if (t && ps_entry_born_us(old) <= t->fell_us)
+    if (t && born_us <= t->fell_us)
         t = NULL;
+    if (t)
+        watch(policy, t, (double)(a->now_us - born_us) / 1000, !same);
     if (t && same) {
-        learn_same(t, a);
+        if (ttl_of(policy, t) >= (double)(RECOVERED * floor_ms(a)))
+            t->falls = 0;
         policy->stats.same++;
     } else if (t) {
-        policy->stats.switched_off += learn_changed(t, a);
+        policy->stats.switched_off += learn_changed(policy, t, a);
         policy->stats.changed++;
     }
     pthread_mutex_unlock(&policy->mutex);

@@ -5,7 +5,7 @@
  *   miss --ps_policy_ask--> first execution of an unknown query: no
  *                           second one, or known template: yes, with a TTL
  *   refetch of an expired answer --ps_policy_learn--> TTL of the template
- *                           doubles (same bytes) or halves (changed, and no
+ *                           grows (same bytes) or shrinks (changed, and no
  *                           write was seen); below the minimum: not kept for
  *                           a while, then tried again
  *
@@ -21,8 +21,11 @@
 
 struct ps_policy;
 
-/* Rounded up to powers of two; 8 and 48 bytes each. NULL without memory. */
-struct ps_policy *ps_policy_new(size_t max_queries, size_t max_templates);
+/* Rounded up to powers of two; 8 and 64 bytes each. stale_permille: the budget,
+ * the share of answers that may be stale while writes go past Portside. NULL
+ * without memory. */
+struct ps_policy *ps_policy_new(size_t max_queries, size_t max_templates,
+                                unsigned stale_permille);
 void ps_policy_free(struct ps_policy **policy);
 
 struct ps_policy_ask {

@@ -17,7 +17,7 @@ setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    f->policy = ps_policy_new(1024, 64);
+    f->policy = ps_policy_new(1024, 64, 10);
     f->spaces = ps_spaces_new(4);
     f->space = ps_space_get(f->spaces, PS_STR("c"), PS_STR("d"));
     assert_non_null(f->policy);
@@ -141,40 +141,59 @@ bounds_of_the_operator_hold(void **state)
     assert_int_equal(ttl_ms, 60000);
 }
 
+/* A refetch as soon as the time to live is over. */
 static void
-equal_refetches_double_the_ttl(void **state)
+refetch(struct fixture *f, uint64_t ttl_ms, bool same)
+{
+    uint64_t born_us = f->ask.now_us;
+    f->ask.now_us += ttl_ms * 1000;
+    learn_from(f, born_us, PS_STR("old"), same ? PS_STR("old") : PS_STR("new"),
+               false);
+}
+
+static void
+equal_refetches_let_the_ttl_grow(void **state)
 {
     struct fixture *f = *state;
-    uint64_t ttl_ms = 0;
+    uint64_t ttl_ms = 0, before = 0;
     assert_int_equal(ask(f, &ttl_ms), PS_POLICY_FIRST_SEEN);
-    for (uint64_t want = 30000; want < 3600 * 1000; want *= 2) {
-        assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
-        assert_int_equal(ttl_ms, want);
-        learn(f, PS_STR("same"), PS_STR("same"), false);
-    }
     assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
+    assert_int_equal(ttl_ms, 30000);
+    /* 1 % of (1500 s for the start + what was watched) / 0.5 */
+    refetch(f, ttl_ms, true);
+    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
+    assert_int_equal(ttl_ms, 30600);
+    for (int i = 0; i < 500 && ttl_ms != before; i++) {
+        before = ttl_ms;
+        refetch(f, ttl_ms, true);
+        assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
+        assert_true(ttl_ms >= before);
+    }
     assert_int_equal(ttl_ms, 3600 * 1000);
 }
 
 static void
-unexplained_change_halves_then_stops_then_tries_again(void **state)
+unexplained_change_shrinks_then_stops_then_tries_again(void **state)
 {
     struct fixture *f = *state;
-    uint64_t ttl_ms = 0;
+    uint64_t ttl_ms = 0, before = UINT64_MAX;
+    int refetches = 0;
     assert_int_equal(ask(f, &ttl_ms), PS_POLICY_FIRST_SEEN);
-    for (uint64_t want = 30000; want >= 1000; want /= 2) {
-        assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
-        assert_int_equal(ttl_ms, want);
-        learn(f, PS_STR("old"), PS_STR("new"), false);
+    while (ask(f, &ttl_ms) == PS_POLICY_STORE) {
+        assert_true(ttl_ms < before);
+        before = ttl_ms;
+        refetch(f, ttl_ms, false);
+        assert_true(++refetches < 6);
     }
-    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_TTL_SHORT);
+    assert_true(refetches > 1);
     f->ask.now_us += 59 * 1000000;
     assert_int_equal(ask(f, &ttl_ms), PS_POLICY_TTL_SHORT);
     f->ask.now_us += 1000000;
     assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
     assert_int_equal(ttl_ms, 1000);
-    /* falls again: twice the pause */
-    learn(f, PS_STR("old"), PS_STR("new"), false);
+    /* falls again, though it held once: twice the pause */
+    refetch(f, ttl_ms, true);
+    refetch(f, ttl_ms, false);
     f->ask.now_us += 119 * 1000000;
     assert_int_equal(ask(f, &ttl_ms), PS_POLICY_TTL_SHORT);
     f->ask.now_us += 1000000;
@@ -182,6 +201,26 @@ unexplained_change_halves_then_stops_then_tries_again(void **state)
     struct ps_policy_stats stats;
     ps_policy_stats(f->policy, &stats);
     assert_int_equal(stats.switched_off, 2);
+}
+
+/* One change in a long time is what the TTL is made for; two are another pace,
+ * whatever was seen before. */
+static void
+a_new_pace_is_noticed_at_once(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ttl_ms = 0, long_ms;
+    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_FIRST_SEEN);
+    for (int i = 0; i < 300; i++) {
+        assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
+        refetch(f, ttl_ms, true);
+    }
+    assert_int_equal(ask(f, &long_ms), PS_POLICY_STORE);
+    assert_int_equal(long_ms, 3600 * 1000);
+    for (int i = 0; i < 3; i++)
+        refetch(f, 60000, false);
+    assert_int_equal(ask(f, &ttl_ms), PS_POLICY_STORE);
+    assert_true(ttl_ms < long_ms / 10);
 }
 
 /* The answer it fell for stays in memory; whoever asks meanwhile finds that it
@@ -273,8 +312,9 @@ main(void)
         TEST(kept_on_the_second_execution_then_on_the_first),
         TEST(never_when_switched_off),
         TEST(bounds_of_the_operator_hold),
-        TEST(equal_refetches_double_the_ttl),
-        TEST(unexplained_change_halves_then_stops_then_tries_again),
+        TEST(equal_refetches_let_the_ttl_grow),
+        TEST(unexplained_change_shrinks_then_stops_then_tries_again),
+        TEST(a_new_pace_is_noticed_at_once),
         TEST(a_fall_is_counted_once),
         TEST(a_change_explained_by_a_write_teaches_nothing),
         TEST(expiry_is_spread_and_never_late),

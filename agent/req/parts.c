@@ -14,6 +14,7 @@ enum {
     CATALOGS_MAX = 4096,
     POLICY_QUERIES = 1 << 18,
     POLICY_TEMPLATES = 1 << 14,
+    STALE_PERMILLE = 10,
     LOGIN_SOURCES = 1 << 16,
     LOGIN_FREE_FAILURES = 5,
     RESOLVER_THREADS = 2,
@@ -257,7 +258,9 @@ make_parts(struct ps_engine *engine)
     const struct ps_store_conf store = {.max_bytes = conf->memory_bytes};
     engine->spaces = ps_spaces_new(SPACES_MAX);
     engine->store = ps_store_new(&store);
-    engine->policy = ps_policy_new(POLICY_QUERIES, POLICY_TEMPLATES);
+    engine->policy = ps_policy_new(POLICY_QUERIES, POLICY_TEMPLATES,
+                                   conf->stale_permille ? conf->stale_permille
+                                                        : STALE_PERMILLE);
     engine->principals = ps_principals_new(conf->n_loops, conf->max_principals,
                                            conf->verified_ms);
     engine->logins = ps_logins_new(LOGIN_SOURCES, LOGIN_FREE_FAILURES);

@@ -174,7 +174,9 @@ struct ps_engine_conf {
     uint64_t max_reply_bytes; /* result larger than this: 507 */
     uint64_t verified_ms;     /* how long a login counts; 60000 */
     size_t max_principals;
-    unsigned max_waiters; /* on one in-flight read */
+    unsigned max_waiters;    /* on one in-flight read */
+    unsigned stale_permille; /* answers that may be stale in automatic mode,
+                                while writes go past Portside; 0: 10 */
 };
 /* Makes store, spaces, policy, catalogues, principals and the loops' pools.
  * NULL without memory. */
