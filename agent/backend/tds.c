@@ -8,12 +8,7 @@
  *              v
  *            send CANCEL; rows are dropped; DONE, or the worker is given up
  *            PS_CANCEL_GRACE_MS later
- *   reset    there is none: closed instead
- *
- * FreeTDS cannot send TDS's RESETCONNECTION, and no T-SQL undoes everything a
- * session keeps; so a reset says no, and the pool opens another connection.
- * As statements run inside sp_executesql (as knex sends them), their SET
- * options, #tables and USE end with them, and few need it.
+ *   reset    send RESET                  CLEAN -> done
  *
  * Text that is not UTF-8 is refused here: FreeTDS would cut the statement at
  * the bad byte and send what came before (hazard 39).
@@ -114,6 +109,16 @@ finish_execute(struct tds_conn *self, bool transaction)
     ps_conn_done_execute(&self->conn, &out);
 }
 
+static void
+finish_reset(struct tds_conn *self, enum ps_rc rc)
+{
+    ps_timer_stop(&self->deadline);
+    ps_timer_stop(&self->step);
+    if (rc != PS_OK)
+        drop_worker(self);
+    ps_conn_done_reset(&self->conn, rc);
+}
+
 /* The worker is gone, or is given up, while a statement ran. */
 static void
 lose(struct tds_conn *self, enum ps_rc rc)
@@ -147,6 +152,8 @@ worker_gone(struct tds_conn *self)
                  self->exec.why == PS_OK ? PS_ORIGIN_LOST : self->exec.why);
         break;
     case PS_CONN_PHASE_RESETTING:
+        finish_reset(self, PS_ORIGIN_LOST);
+        break;
     case PS_CONN_PHASE_DEAD:
         ps_watch_free(&self->watch);
         break;
@@ -313,6 +320,12 @@ take_frame(struct tds_conn *self, int type, struct ps_tds_reader *fields)
         finish_open(self, &self->open_err);
         return false;
     }
+    if (type == PS_TDS_CLEAN && self->conn.phase == PS_CONN_PHASE_RESETTING) {
+        rc = (enum ps_rc)ps_tds_get_u32(fields);
+        finish_reset(
+            self, rc < PS_RC_COUNT && !fields->bad ? rc : PS_ORIGIN_PROTOCOL);
+        return false;
+    }
     if (type == PS_TDS_LOST) {
         worker_gone(self);
         return false;
@@ -351,7 +364,7 @@ take_frames(struct tds_conn *self)
             break;
         used += len;
         if (type == PS_TDS_OPENED || type == PS_TDS_DONE ||
-            type == PS_TDS_LOST) {
+            type == PS_TDS_CLEAN || type == PS_TDS_LOST) {
             /* It is short; the rest must be in place before a callback. */
             char last[PS_TDS_HEAD_BYTES + 2048];
             PS_CHECK(len <= sizeof(last));
@@ -407,6 +420,8 @@ on_deadline(void *arg)
                    "the database did not finish the login in time; check "
                    "firewall and load");
         finish_open(self, &err);
+    } else if (self->conn.phase == PS_CONN_PHASE_RESETTING) {
+        finish_reset(self, PS_ORIGIN_TIMEOUT);
     } else if (self->exec.why == PS_OK) {
         stop_statement(self, PS_QUERY_TIMEOUT);
     } else {
@@ -426,9 +441,7 @@ on_step(void *arg)
         finish_execute(self, false);
         break;
     case PS_CONN_PHASE_RESETTING:
-        drop_worker(self);
-        ps_conn_done_reset(&self->conn,
-                           self->conn.lost ? PS_ORIGIN_LOST : PS_UNSUPPORTED);
+        finish_reset(self, PS_ORIGIN_LOST);
         break;
     case PS_CONN_PHASE_READY:
     case PS_CONN_PHASE_DEAD:
@@ -600,8 +613,13 @@ static void
 tds_reset(struct ps_conn *conn, uint64_t timeout_ms)
 {
     struct tds_conn *self = tds_of(conn);
-    (void)timeout_ms;
-    ps_timer_start_ms(&self->step, 0);
+    if (conn->lost || !tds_alive(conn)) {
+        ps_timer_start_ms(&self->step, 0);
+        return;
+    }
+    ps_tds_end(&self->out, ps_tds_begin(&self->out, PS_TDS_RESET));
+    ps_timer_start_ms(&self->deadline, timeout_ms);
+    flush(self); /* a failure shows when reading */
 }
 
 /* The server ends what runs when its connection is gone. */

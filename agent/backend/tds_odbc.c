@@ -80,6 +80,31 @@ connect_to(struct ps_tds_odbc *odbc, const struct ps_tds_target *target,
     return connect_once(odbc, &plain, err);
 }
 
+/* The canonical session. */
+static enum ps_rc
+set_up(struct ps_tds_odbc *odbc)
+{
+    SQLRETURN got = SQLExecDirect(odbc->stmt, chars(canonical), SQL_NTS);
+    while (SQL_SUCCEEDED(got)) /* an error of any of them shows */
+        got = SQLMoreResults(odbc->stmt);
+    SQLFreeStmt(odbc->stmt, SQL_CLOSE);
+    /* No rows, no counts: as it should be. */
+    return got == SQL_NO_DATA ? PS_OK : PS_ORIGIN_LOST;
+}
+
+enum ps_rc
+ps_tds_odbc_reset(struct ps_tds_odbc *odbc)
+{
+    SQLFreeStmt(odbc->stmt, SQL_RESET_PARAMS);
+    SQLSetStmtAttr(odbc->stmt, SQL_ATTR_QUERY_TIMEOUT, (SQLPOINTER)0, 0);
+    ps_tds_reset_arm();
+    enum ps_rc rc = set_up(odbc);
+    if (!ps_tds_reset_sent())
+        return PS_UNSUPPORTED;
+    odbc->transaction = false;
+    return rc;
+}
+
 enum ps_rc
 ps_tds_odbc_open(struct ps_tds_odbc *odbc, const struct ps_tds_target *target,
                  struct ps_err *err)
@@ -100,19 +125,12 @@ ps_tds_odbc_open(struct ps_tds_odbc *odbc, const struct ps_tds_target *target,
     if (rc != PS_OK)
         return rc;
     rc = PS_ORIGIN_LOST;
-    if (SQL_SUCCEEDED(
-            SQLAllocHandle(SQL_HANDLE_STMT, odbc->dbc, &odbc->stmt))) {
-        SQLRETURN got = SQLExecDirect(odbc->stmt, chars(canonical), SQL_NTS);
-        while (SQL_SUCCEEDED(got)) /* an error of any of them shows */
-            got = SQLMoreResults(odbc->stmt);
-        if (got == SQL_NO_DATA) /* no rows, no counts: as it should be */
-            rc = PS_OK;
-    }
+    if (SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, odbc->dbc, &odbc->stmt)))
+        rc = set_up(odbc);
     if (rc != PS_OK)
         return ps_err_set(err, rc,
                           "the database closed the connection before the "
                           "login was done");
-    SQLFreeStmt(odbc->stmt, SQL_CLOSE);
     return PS_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sql.h>
 #include <sqlext.h>
+#include <sys/types.h>
 
 /* What OPEN carries. */
 struct ps_tds_target {
@@ -69,6 +70,9 @@ PS_MUST_USE enum ps_rc ps_tds_odbc_open(struct ps_tds_odbc *odbc,
 void ps_tds_odbc_execute(struct ps_tds_odbc *odbc,
                          const struct ps_statement *statement,
                          struct ps_tds_out *out, struct ps_tds_result *result);
+/* The server forgets what the session has; then it is set up again. Not
+ * PS_OK: of no use any more. */
+PS_MUST_USE enum ps_rc ps_tds_odbc_reset(struct ps_tds_odbc *odbc);
 /* Another thread: stops what runs. May be repeated; without effect between
  * statements. */
 void ps_tds_odbc_cancel(struct ps_tds_odbc *odbc);
@@ -98,5 +102,11 @@ PS_MUST_USE enum ps_rc ps_tds_params_bind(struct ps_tds_odbc *odbc,
                                           const struct ps_statement *statement,
                                           struct ps_tds_bound **bound);
 void ps_tds_params_free(struct ps_tds_bound **bound);
+
+/* tds_reset.c: the next request begins with a reset; did it? */
+void ps_tds_reset_arm(void);
+bool ps_tds_reset_sent(void);
+/* FreeTDS's way out, instead of GnuTLS's. */
+ssize_t gnutls_record_send(void *session, const void *data, size_t size);
 
 #endif

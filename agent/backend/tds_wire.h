@@ -11,6 +11,8 @@
  *   [CANCEL seq]                    ->
  *                                   <-  COLUMNS, ROW, ROW, ..., COLUMNS, ...
  *                                   <-  DONE seq, outcome
+ *   RESET                           ->
+ *                                   <-  CLEAN rc
  *                                   <-  LOST, while nothing runs
  */
 #ifndef PS_AGENT_BACKEND_TDS_WIRE_H
@@ -23,10 +25,12 @@ enum ps_tds_frame {
     PS_TDS_OPEN = 'O',
     PS_TDS_EXECUTE = 'E',
     PS_TDS_CANCEL = 'C',
+    PS_TDS_RESET = 'R',
     PS_TDS_OPENED = 'o',
     PS_TDS_COLUMNS = 'c',
     PS_TDS_ROW = 'r',
     PS_TDS_DONE = 'd',
+    PS_TDS_CLEAN = 'k',
     PS_TDS_LOST = 'l'
 };
 

@@ -317,6 +317,14 @@ run_execute(struct worker *w, struct ps_tds_reader fields)
 }
 
 static void
+run_reset(struct worker *w)
+{
+    size_t begin = ps_tds_begin(&w->frames, PS_TDS_CLEAN);
+    ps_tds_put_u32(&w->frames, (uint32_t)ps_tds_odbc_reset(&w->odbc));
+    ps_tds_end(&w->frames, begin);
+}
+
+static void
 run_job(struct worker *w)
 {
     struct ps_tds_reader fields;
@@ -328,6 +336,8 @@ run_job(struct worker *w)
         run_open(w, fields);
     else if (type == PS_TDS_EXECUTE)
         run_execute(w, fields);
+    else if (type == PS_TDS_RESET)
+        run_reset(w);
     else
         leave(1);
     if (w->job.data)

@@ -571,12 +571,6 @@ a_reset_session_is_idle(void **state)
     given_rows(rig, "select 1 as one", "one:23\n1");
     struct ps_conn *conn = opened(rig);
     run(rig, conn, dialect->begin);
-    if (dialect->no_reset) {
-        assert_int_equal(rig_reset(rig, conn), PS_UNSUPPORTED);
-        assert_false(ps_conn_alive(conn));
-        ps_conn_close(&conn);
-        return;
-    }
     assert_int_equal(rig_reset(rig, conn), PS_OK);
     assert_true(ps_conn_alive(conn));
     expect_json(rig, conn, "select 1 as one", "[{\"one\":1}]");
@@ -592,8 +586,7 @@ use_once(struct rig *rig)
     struct ps_conn *conn = opened(rig);
     expect_json(rig, conn, "select 1 as one", "[{\"one\":1}]");
     run(rig, conn, dialect->divide_by_zero);
-    assert_int_equal(rig_reset(rig, conn),
-                     dialect->no_reset ? PS_UNSUPPORTED : PS_OK);
+    assert_int_equal(rig_reset(rig, conn), PS_OK);
     ps_conn_close(&conn);
     struct ps_login wrong = rig_login();
     wrong.password = PS_STR("wrong");

@@ -67,7 +67,6 @@ static const struct dialect mssql = {
                   "cast(max(session_id) as nvarchar(9)) from "
                   "sys.dm_exec_sessions where session_id < @@spid; "
                   "exec(@k)",
-    .no_reset = true,
     .refused =
         {
                   {"select 1/0", "8134", "Divide by zero error encountered."},

@@ -33,7 +33,6 @@ struct dialect {
     const char *end_self;      /* the session ends while it runs */
     const char *end_others;    /* other sessions of this user end */
     bool no_commands;          /* an outcome does not say the command */
-    bool no_reset;             /* the driver says no to a reset */
     struct refused refused[6];
 };
 

@@ -279,14 +279,49 @@ of_equal_names_the_values_become_an_array(void **state)
     ps_conn_close(&conn);
 }
 
+/* On the same connection: the reset is TDS's own. */
+static void
+a_reset_undoes_every_change(void **state)
+{
+    static const char *const changes[] = {
+        "begin transaction",
+        "exec sp_set_session_context N'k', 1",
+        "exec sp_getapplock N'mine', 'Exclusive', 'Session', 0",
+        "begin transaction; create table kept (a int)",
+    };
+    static const char probe[] =
+        "select @@spid as s, @@trancount as t, session_context(N'k') as k, "
+        "applock_mode('public', 'mine', 'Session') as a, "
+        "object_id('kept') as o";
+    struct rig *rig = *state;
+    for (int tls = 0; tls < 2; tls++) {
+        set_tls(rig, tls ? PS_TLS_REQUIRE : PS_TLS_DISABLE, NULL);
+        struct ps_conn *conn = opened(rig);
+        char *clean = rig_json(rig, conn, probe);
+        assert_non_null(clean);
+        for (size_t i = 0; i < PS_ARRAY_LEN(changes); i++) {
+            run(rig, conn, changes[i]);
+            char *changed = rig_json(rig, conn, probe);
+            assert_string_not_equal(changed, clean);
+            free(changed);
+            assert_int_equal(rig_reset(rig, conn), PS_OK);
+            expect_json(rig, conn, probe, clean);
+            assert_int_equal(rig->outcome.state, PS_CONN_IDLE);
+        }
+        free(clean);
+        ps_conn_close(&conn);
+    }
+}
+
 static void
 a_row_larger_than_the_limit(void **state)
 {
     struct rig *rig = *state;
     struct ps_conn *conn = opened(rig);
-    assert_null(
-        rig_json(rig, conn,
-                 "select replicate(cast('x' as varchar(max)), 80000000) as v"));
+    const struct ps_statement statement = {
+        .sql = PS_STR("select replicate(cast('x' as varchar(max)), 67108870)"),
+        .timeout_ms = 100000};
+    rig_run(rig, conn, &statement, NULL);
     assert_int_equal(rig->rc, PS_RESULT_TOO_BIG);
     ps_conn_close(&conn);
 }
@@ -308,6 +343,7 @@ main(int argc, char **argv)
         TEST(text_that_is_not_utf8_changes_nothing),
         TEST(several_results_and_messages),
         TEST(of_equal_names_the_values_become_an_array),
+        TEST(a_reset_undoes_every_change),
         TEST(a_row_larger_than_the_limit),
     };
     if (argc > 1 && strcmp(argv[1], "plain") == 0)
