@@ -93,12 +93,25 @@ note_calls(struct ps_sql_parser *p, size_t from, size_t to)
     }
 }
 
+/* WITH x AS (...) or WITH x (a) AS (...): the server wants a `;` before it, so
+ * that this is refused there, or a cursor's query. What is changed through x is
+ * not looked for. */
+static bool
+at_common_table(const struct ps_sql_parser *p)
+{
+    const struct ps_sql_token *behind = ps_sql_peek_at(p, 2);
+    return ps_sql_at(p, PS_W_WITH) && ps_sql_is_name(p, ps_sql_peek_at(p, 1)) &&
+           (behind->word == PS_W_AS || ps_sql_punct_is(behind, '('));
+}
+
 void
 ps_sql_ts_skip(struct ps_sql_parser *p)
 {
     size_t from = p->pos, cases = 0;
     while (p->pos < p->end) {
         const struct ps_sql_token *t = &p->tokens[p->pos];
+        if (at_common_table(p))
+            ps_sql_writes_all(p);
         if (t->word == PS_W_CASE)
             cases++;
         else if (cases && t->word == PS_W_END)
