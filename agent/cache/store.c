@@ -301,7 +301,7 @@ evict_from_small(struct shard *shard, struct tenant *tenant, uint64_t now_us,
                  struct ps_entry **victims)
 {
     struct ps_entry *entry = queue_oldest(&tenant->small);
-    if (entry->freq > 1 && !entry_dead(entry, now_us)) {
+    if (entry->freq > 0 && !entry_dead(entry, now_us)) {
         queue_remove(shard, entry);
         entry->freq = 0;
         queue_push(shard, entry, PS_QUEUE_MAIN);

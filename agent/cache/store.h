@@ -4,7 +4,7 @@
  *   key --top bits of hash.lo--> shard --bottom bits--> chain
  *       --hash.lo and every byte of the key equal--> entry
  *
- *   shard:  small FIFO (10 %) --hit twice--> main FIFO --not hit--> out
+ *   shard:  small FIFO (10 %) --hit--------> main FIFO --not hit--> out
  *                   \--not hit--> out, remembered in ghost; a key that comes
  *                                 back while in ghost goes to main
  *
