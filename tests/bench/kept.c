@@ -105,10 +105,10 @@ kept_hit(struct kept *kept, uint64_t i)
 }
 
 uint64_t
-kept_now_ns(void)
+kept_cpu_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 

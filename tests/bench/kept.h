@@ -29,7 +29,8 @@ void kept_put(struct kept *kept, uint64_t i, unsigned table, size_t body_bytes);
 /* As a request looks it up; true for an answer that may be served. */
 bool kept_hit(struct kept *kept, uint64_t i);
 
-uint64_t kept_now_ns(void);
+/* Processor time of this thread: what else runs does not count. */
+uint64_t kept_cpu_ns(void);
 double kept_median(double *values, size_t n);
 uint64_t kept_random(uint64_t *state);
 void __attribute__((noreturn)) kept_fail(const char *what);
