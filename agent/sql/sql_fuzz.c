@@ -3,7 +3,8 @@
  * analysis keeps the promises of sql.h, and what is called cacheable is a
  * read and nothing else.
  *
- * Input: a byte of modes, then the text.
+ * Input: a byte of modes, then the text. PS_FUZZ_DIALECT=0, 1 or 2 (enum
+ * ps_dialect) spends all the time on one dialect.
  */
 #include "agent/sql/parser.h"
 #include "agent/sql/testing.h"
@@ -89,7 +90,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ps_str text = fuzz_rest(&in);
     if (text.len > TEXT_MAX)
         return 0;
+    const char *only = getenv("PS_FUZZ_DIALECT");
     for (int d = 0; d < PS_DIALECT_COUNT; d++) {
+        if (only && strtol(only, NULL, 10) != d)
+            continue;
         enum ps_dialect id = (enum ps_dialect)d;
         struct ps_arena *arena = ps_arena_new(ARENA_BYTES);
         FUZZ_CHECK(arena);

@@ -16,7 +16,8 @@ enum {
 };
 
 struct target {
-    struct ps_sql_name name; /* n 0: a table variable, or dealt with */
+    struct ps_sql_name name; /* n 0: a table variable */
+    bool is_query; /* surely a common table expression's, unless FROM has it */
     const struct ps_sql_token *at;
     struct ps_str alias;
     size_t relation;
@@ -63,7 +64,7 @@ read_target(struct ps_sql_parser *p, struct target *t)
         if (ps_sql_ts_maybe_same(c->name, t->alias)) {
             all_written(p);
             if (ps_sql_ts_surely_same(c->name, t->alias)) {
-                t->name.n = 0;
+                t->is_query = true;
                 break;
             }
         }
@@ -73,6 +74,8 @@ read_target(struct ps_sql_parser *p, struct target *t)
 static void
 write_target(struct ps_sql_parser *p, struct target *t)
 {
+    if (t->name.n == 0 || t->is_query)
+        return;
     t->relation = ps_sql_add_relation(p, &t->name, PS_SQL_REL_WRITE, t->at);
 }
 
@@ -102,10 +105,9 @@ find_target(struct ps_sql_parser *p, struct ps_sql_scope *scope,
         }
     }
     if (surely && !maybe)
-        return found == 1 && t->relation != PS_SQL_NO_RELATION;
+        return found == 1 && !t->is_query && t->relation != PS_SQL_NO_RELATION;
+    write_target(p, t);
     t->relation = PS_SQL_NO_RELATION;
-    if (t->name.n)
-        ps_sql_add_relation(p, &t->name, PS_SQL_REL_WRITE, t->at);
     return false;
 }
 
@@ -423,8 +425,7 @@ from_rows(struct ps_sql_parser *p, struct ps_sql_scope *scope, struct target *t)
         ps_sql_scope_add(p, t->alias, PS_SQL_NO_RELATION);
         return false;
     }
-    if (t->name.n)
-        write_target(p, t);
+    write_target(p, t);
     ps_sql_scope_add(p, t->alias, t->relation);
     return t->relation != PS_SQL_NO_RELATION;
 }

@@ -503,7 +503,8 @@ surely_query(const struct ps_sql_parser *p, size_t start, size_t end)
         if ((ps_sql_word_flags((enum ps_sql_word)t->word) & TS_RES) &&
             !word_in(t->word, query_words))
             return false;
-        if (ps_sql_ts_is_any(p, t, " next enable disable throw send receive "))
+        if (ps_sql_ts_is_any(
+                p, t, " next enable disable throw send receive move get "))
             return false;
     }
     return true;
@@ -533,10 +534,11 @@ ps_sql_ts_statement(struct ps_sql_parser *p)
         ps_sql_fail(p, ps_sql_peek(p));
     if (p->failed) {
         p->pos = end;
-        p->out->changes_catalog = true;
         ps_sql_writes_all(p);
         if (p->cls == PS_SQL_READ && !surely_query(p, start, end))
             p->cls = PS_SQL_WRITE;
+        if (p->cls != PS_SQL_READ)
+            p->out->changes_catalog = true;
     } else if (p->writes && p->cls == PS_SQL_READ) {
         p->cls = PS_SQL_WRITE;
     }
