@@ -26,6 +26,8 @@ enum {
     MAX_DOUBLINGS = 6, /* of the pause: about an hour */
     RECENT = 0xff,     /* the last refetches in which two changes are news */
     WINDOW = 1024,     /* refetches, then half of what was seen is forgotten */
+    STALE_MIN = 3,     /* checked answers that were stale ... */
+    STALE_TIMES = 5,   /* ... and so many times the budget of them: off */
     RECOVERED = 4      /* times the floor: a fall is forgiven */
 };
 
@@ -42,7 +44,8 @@ struct template
     uint64_t retry_us; /* not kept before; 0: kept */
     uint64_t used;     /* tick */
     uint64_t fell_us;  /* when it last fell below the floor; 0: never */
-    uint32_t falls;    /* below the floor since the last success */
+    uint32_t falls;    /* below the floor since it recovered */
+    uint32_t n_verified, n_stale;
 };
 
 struct ps_policy {
@@ -226,6 +229,17 @@ watch(struct ps_policy *policy, struct template *t, double age_ms, bool changed)
     t->seen /= 2;
 }
 
+static void
+fall(struct ps_policy *policy, struct template *t,
+     const struct ps_policy_ask *a)
+{
+    restart(policy, t, (double)floor_ms(a));
+    t->retry_us = a->now_us + ((uint64_t)FIRST_PAUSE_MS * 1000
+                               << PS_MIN(t->falls, (uint32_t)MAX_DOUBLINGS));
+    t->falls++;
+    t->fell_us = a->now_us;
+}
+
 /* True: fell below the floor. */
 static bool
 learn_changed(struct ps_policy *policy, struct template *t,
@@ -233,11 +247,45 @@ learn_changed(struct ps_policy *policy, struct template *t,
 {
     if (ttl_of(policy, t) >= (double)floor_ms(a))
         return false;
-    restart(policy, t, (double)floor_ms(a));
-    t->retry_us = a->now_us + ((uint64_t)FIRST_PAUSE_MS * 1000
-                               << PS_MIN(t->falls, (uint32_t)MAX_DOUBLINGS));
-    t->falls++;
-    t->fell_us = a->now_us;
+    fall(policy, t, a);
+    return true;
+}
+
+static void
+verify_locked(struct ps_policy *policy, struct template *t,
+              const struct ps_policy_ask *a, struct ps_policy_verified *out)
+{
+    t->n_verified++;
+    t->n_stale += out->stale;
+    out->n_verified = t->n_verified;
+    out->n_stale = t->n_stale;
+    if (out->stale && t->n_stale >= STALE_MIN &&
+        t->n_stale > STALE_TIMES * policy->budget * t->n_verified) {
+        fall(policy, t, a);
+        policy->stats.switched_off++;
+        out->switched_off = true;
+        t->n_verified = t->n_stale = 0;
+    } else if (t->n_verified >= WINDOW) {
+        t->n_verified /= 2;
+        t->n_stale /= 2;
+    }
+}
+
+bool
+ps_policy_verify(struct ps_policy *policy, const struct ps_policy_ask *a,
+                 const struct ps_entry *served, struct ps_str body,
+                 struct ps_policy_verified *out)
+{
+    PS_CHECK_OBJ(policy, POLICY_MAGIC);
+    if (!ps_entry_valid(served))
+        return false;
+    *out = (struct ps_policy_verified){
+        .stale = !ps_str_eq(ps_entry_body(served), body)};
+    pthread_mutex_lock(&policy->mutex);
+    struct template *t = template_find(policy, template_id(a));
+    if (t && ps_entry_born_us(served) > t->fell_us)
+        verify_locked(policy, t, a, out);
+    pthread_mutex_unlock(&policy->mutex);
     return true;
 }
 

@@ -64,6 +64,21 @@ uint64_t ps_policy_expires_us(const struct ps_key *key, uint64_t born_us,
 void ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
                      const struct ps_entry *old, struct ps_str body);
 
+/*
+ * A served answer has been checked: body is the origin's now. False: a write
+ * was seen meanwhile, so nothing can be said. Templates of which far more
+ * than the budget is stale are switched off as by a fall. Call before
+ * ps_policy_learn.
+ */
+struct ps_policy_verified {
+    bool stale;
+    bool switched_off;
+    uint32_t n_stale, n_verified; /* of the template, lately */
+};
+bool ps_policy_verify(struct ps_policy *policy, const struct ps_policy_ask *a,
+                      const struct ps_entry *served, struct ps_str body,
+                      struct ps_policy_verified *out);
+
 struct ps_policy_stats {
     uint64_t same, changed; /* refetched answers */
     uint64_t switched_off;  /* times a template fell below the minimum */

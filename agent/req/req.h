@@ -146,7 +146,8 @@ struct ps_req {
     struct ps_reply reply;
 
     /* ---- the engine's own ---- */
-    void *state; /* in the arena */
+    void *state;               /* in the arena */
+    struct ps_entry *verifies; /* a check of this answer (verify.c), or NULL */
     _Atomic bool abandoned;
 };
 
@@ -175,6 +176,7 @@ struct ps_engine_conf {
     uint64_t verified_ms;     /* how long a login counts; 60000 */
     size_t max_principals;
     unsigned max_waiters;    /* on one in-flight read */
+    unsigned verify_every;   /* of so many hits one is checked; 0: none */
     unsigned stale_permille; /* answers that may be stale in automatic mode,
                                 while writes go past Portside; 0: 10 */
 };
@@ -194,15 +196,17 @@ void ps_engine_apply(struct ps_engine *engine, const struct ps_change *change);
  * After ps_config_replace; any thread. */
 void ps_engine_reconfigured(struct ps_engine *engine);
 
-#define PS_ENGINE_COUNTER_TABLE(X)                                          \
-    X(REQUESTS, "requests_total", "requests")                               \
-    X(HITS, "hits_total", "requests answered from memory")                  \
-    X(MISSES, "misses_total", "cacheable reads that went to the origin")    \
-    X(BYPASSES, "bypasses_total", "requests that may not be cached")        \
-    X(WRITES, "writes_total", "statements that may write")                  \
-    X(ERRORS, "errors_total", "requests that failed")                       \
-    X(STORES, "stores_total", "answers kept")                               \
-    X(COALESCED, "coalesced_total", "requests that shared another's query") \
+#define PS_ENGINE_COUNTER_TABLE(X)                                           \
+    X(REQUESTS, "requests_total", "requests")                                \
+    X(HITS, "hits_total", "requests answered from memory")                   \
+    X(MISSES, "misses_total", "cacheable reads that went to the origin")     \
+    X(BYPASSES, "bypasses_total", "requests that may not be cached")         \
+    X(WRITES, "writes_total", "statements that may write")                   \
+    X(ERRORS, "errors_total", "requests that failed")                        \
+    X(STORES, "stores_total", "answers kept")                                \
+    X(COALESCED, "coalesced_total", "requests that shared another's query")  \
+    X(VERIFIED, "verified_total", "kept answers checked at the origin")      \
+    X(STALE_FOUND, "stale_found_total", "of them, stale with no write seen") \
     X(INVALIDATIONS, "invalidations_total", "changes applied")
 
 enum ps_engine_counter {

@@ -44,7 +44,8 @@ struct ps_worker {
     struct ps_flights *flights;
     /* Logins under way, by principal: equal ones wait for the first. */
     struct ps_list verifying[PS_VERIFY_BUCKETS];
-    uint64_t active; /* requests that came from this loop, not yet done */
+    unsigned unverified; /* hits since the last one that was checked */
+    uint64_t active;     /* requests that came from this loop, not yet done */
     bool draining, drained;
     struct ps_task drain_task;
     struct ps_task reconfigure_task;
@@ -243,6 +244,13 @@ void ps_run_release(struct ps_run *run, enum ps_pool_verdict verdict);
 
 /* Of a cacheable read, whose tables are known. */
 struct ps_rule_choice ps_run_rule(const struct ps_run *run);
+
+/* ---- verify.c ---- */
+
+/* On a hit: every so often begins a check of it. */
+void ps_run_maybe_verify(struct ps_run *run, struct ps_entry *entry);
+/* The answer of such a check has come. */
+void ps_run_verify(struct ps_run *run);
 
 /* ---- step_plan.c ---- */
 

@@ -119,6 +119,11 @@ ps_step_store(struct ps_run *run)
 {
     bool shared = run->flight && ps_flight_waiters(run->flight) > 0;
     struct ps_entry *entry = NULL;
+    if (run->req->verifies) {
+        ps_run_verify(run);
+        ps_entry_unref(&run->old);
+        run->old = ps_entry_ref(run->req->verifies);
+    }
     learn(run);
     if (run->keep && run->req->reply.body.len > run->conf->max_entry_bytes) {
         run->keep = false;

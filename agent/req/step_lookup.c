@@ -86,6 +86,7 @@ judge_entry(struct ps_run *run, struct ps_entry *entry, uint64_t now_us)
             return stale(run, &entry, PS_REASON_RESTRICTED);
         if (!young_enough(run, entry, now_us))
             return too_old(run, &entry, PS_REASON_CLIENT_MAX_AGE);
+        ps_run_maybe_verify(run, entry);
         return ps_run_serve(run, &entry, PS_VERDICT_HIT, PS_REASON_HIT);
     case PS_ENTRY_EXPIRED:
         ps_entry_unref(&run->old);

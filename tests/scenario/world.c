@@ -196,6 +196,7 @@ scn_agent(struct scn_world *world, struct scn_line *line)
     conf->verified_ms = scn_duration_ms(line, "verified", conf->verified_ms);
     conf->max_waiters =
         (unsigned)scn_number(line, "waiters", conf->max_waiters);
+    conf->verify_every = (unsigned)scn_number(line, "verify", 0);
     conf->max_principals =
         (size_t)scn_number(line, "principals", conf->max_principals);
 }
