@@ -57,6 +57,7 @@ enum my_step {
 struct my_prepared {
     struct ps_link link; /* most recently used first */
     MYSQL_STMT *stmt;
+    uint64_t shape; /* of its columns when first executed; 0: not yet */
     size_t sql_len;
     char sql[];
 };

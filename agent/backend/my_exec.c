@@ -17,6 +17,7 @@
  */
 #include "agent/backend/my.h"
 #include "common/check.h"
+#include "common/hash.h"
 
 #include <mysqld_error.h>
 
@@ -345,25 +346,49 @@ my_execute_cont(struct my_conn *self, int ready)
     return mysql_stmt_execute_cont(&self->failed, self->current->stmt, ready);
 }
 
-/* What the server says of the columns now. The statement has the names of when
- * it was prepared, and the library does not renew them; one whose table was
- * altered since is not kept. NULL: the server saw no need to say it again. */
-static const MYSQL_FIELD *
-stmt_fields(struct my_conn *self)
+static uint64_t
+shape_of(const MYSQL_FIELD *fields, unsigned n)
 {
-    const MYSQL_STMT *stmt = self->current->stmt;
-    const MYSQL_FIELD *now = self->my->fields;
-    if (!now || self->my->field_count != stmt->field_count)
-        return stmt->fields;
-    for (unsigned i = 0; i < stmt->field_count; i++) {
-        const MYSQL_FIELD *then = &stmt->fields[i];
-        if (now[i].name_length != then->name_length ||
-            memcmp(now[i].name, then->name, then->name_length) != 0) {
-            ps_my_prepared_drop(self);
-            break;
-        }
+    uint64_t hash = n + 1;
+    for (unsigned i = 0; i < n; i++) {
+        const unsigned facts[] = {fields[i].type, fields[i].flags,
+                                  fields[i].charsetnr, fields[i].decimals};
+        hash = ps_hash64(facts, sizeof(facts), hash);
+        hash = ps_hash64(fields[i].name, fields[i].name_length, hash);
     }
-    return now;
+    return hash;
+}
+
+/* Not those of when the statement was prepared: a table was altered. The
+ * library knows names and formats from then only. */
+static bool
+shape_moved(struct my_conn *self)
+{
+    struct my_prepared *p = self->current;
+    const MYSQL_FIELD *now = self->my->fields;
+    if (!now || self->my->field_count != p->stmt->field_count)
+        return false;
+    uint64_t shape = shape_of(now, p->stmt->field_count);
+    if (p->shape == 0)
+        p->shape = shape;
+    return p->shape != shape;
+}
+
+static bool
+may_send_again(const struct my_conn *self)
+{
+    return !self->exec.retried && !self->exec.statement->may_write &&
+           !self->closing;
+}
+
+/* Reads and drops the rows, and prepares it anew. */
+static enum my_next
+send_again(struct my_conn *self)
+{
+    self->exec.retried = self->exec.again = true;
+    ps_my_prepared_drop(self);
+    self->step = MY_STEP_STMT_CLOSE;
+    return MY_GO;
 }
 
 static enum my_next
@@ -377,7 +402,9 @@ stmt_result_begun(struct my_conn *self)
                                              : ps_my_exec_complete(self);
     }
     self->exec.rows = 0;
-    if (!ps_my_take_columns(self, stmt_fields(self), stmt->field_count) ||
+    if (shape_moved(self) && may_send_again(self))
+        return send_again(self);
+    if (!ps_my_take_columns(self, stmt->fields, stmt->field_count) ||
         !ps_my_bind_row(self))
         ps_my_exec_cancel(self, PS_NO_MEMORY);
     self->step = MY_STEP_STMT_FETCH;
@@ -397,9 +424,8 @@ must_prepare_anew(struct my_conn *self)
 static bool
 has_other_columns(struct my_conn *self)
 {
-    unsigned number = mysql_stmt_errno(self->current->stmt);
-    return !self->exec.retried && number == CR_NEW_STMT_METADATA &&
-           !self->exec.statement->may_write && !self->closing;
+    return mysql_stmt_errno(self->current->stmt) == CR_NEW_STMT_METADATA &&
+           may_send_again(self);
 }
 
 enum my_next
@@ -407,12 +433,8 @@ my_execute_done(struct my_conn *self)
 {
     if (!self->failed)
         return stmt_result_begun(self);
-    if (has_other_columns(self)) {
-        self->exec.retried = self->exec.again = true;
-        ps_my_prepared_drop(self);
-        self->step = MY_STEP_STMT_CLOSE; /* reads and drops the rows */
-        return MY_GO;
-    }
+    if (has_other_columns(self))
+        return send_again(self);
     if (!must_prepare_anew(self))
         return stmt_failed(self);
     self->exec.retried = true;

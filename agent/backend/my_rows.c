@@ -41,6 +41,19 @@ refuse(struct my_conn *self, enum ps_rc rc)
         ps_my_exec_cancel(self, rc);
 }
 
+/* MariaDB's JSON is text with a word about its format. */
+static unsigned
+type_of(const MYSQL_FIELD *field)
+{
+    MARIADB_CONST_STRING format = {NULL, 0};
+    if (field->type != MYSQL_TYPE_JSON &&
+        mariadb_field_attr(&format, field, MARIADB_FIELD_ATTR_FORMAT_NAME) ==
+            0 &&
+        ps_str_eq((struct ps_str){format.str, format.length}, PS_STR("json")))
+        return MYSQL_TYPE_JSON;
+    return field->type;
+}
+
 bool
 ps_my_take_columns(struct my_conn *self, const MYSQL_FIELD *fields, unsigned n)
 {
@@ -52,7 +65,7 @@ ps_my_take_columns(struct my_conn *self, const MYSQL_FIELD *fields, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         self->columns[i] = (struct ps_column){
             .name = {fields[i].name, fields[i].name_length},
-            .type = fields[i].type,
+            .type = type_of(&fields[i]),
             .type_modifier = (int32_t)fields[i].decimals,
             .type_size = (int32_t)PS_MIN(fields[i].length, INT32_MAX),
             .flags = fields[i].flags,

@@ -27,11 +27,11 @@ struct vector {
 
 /* A fact about a relation, to be applied when all of them are known. */
 struct fact {
-    uint32_t oid;
+    uint64_t oid;
     unsigned flags;
 };
 struct definition {
-    uint32_t oid;
+    uint64_t oid;
     struct ps_str text;
 };
 
@@ -157,7 +157,7 @@ ps_catalog_builder_free(struct ps_catalog_builder **builder)
 struct row {
     struct ps_catalog *catalog;
     char kind;
-    uint32_t id, ref;
+    uint64_t id, ref;
     struct ps_cell x, y;
     char z[16];
 };
@@ -220,9 +220,25 @@ add_relation(struct ps_catalog_builder *b, const struct row *row)
         r->flags |= PS_REL_RLS;
     if (strchr(row->z, 'W'))
         r->flags |= PS_REL_WRITES_UNKNOWN;
+    if (strchr(row->z, 'H'))
+        r->flags |= PS_REL_HIDDEN;
     if (strchr(row->z, 'Y'))
         r->flags |= PS_REL_SYSTEM | PS_REL_WRITES_UNKNOWN;
     return true;
+}
+
+/* size: bytes, then letters. */
+static void
+limit_column(struct ps_catalog_column *column, const char *size)
+{
+    unsigned bits = 8 * (unsigned)(*size - '0');
+    bool positive = strchr(size, 'u') != NULL;
+    column->bends = true;
+    column->counts = strchr(size, 'a') != NULL;
+    column->min = positive ? 0 : -(int64_t)(UINT64_C(1) << (bits - 2)) * 2;
+    column->max = (int64_t)((UINT64_C(1) << (bits - 1)) - 1);
+    if (positive && bits < 64)
+        column->max = (int64_t)((UINT64_C(1) << bits) - 1);
 }
 
 static bool
@@ -237,11 +253,13 @@ add_column(struct ps_catalog_builder *b, const struct row *row)
                    : row->z[0] == 'u' ? PS_SQL_COLUMN_UUID
                    : row->z[0] == 'b' ? PS_SQL_COLUMN_BOOL
                                       : PS_SQL_COLUMN_OTHER;
+    if (row->z[0] == 'i' && row->z[1])
+        limit_column(column, row->z + 1);
     return true;
 }
 
 static bool
-add_edge(struct ps_catalog_builder *b, uint32_t from, uint32_t to,
+add_edge(struct ps_catalog_builder *b, uint64_t from, uint64_t to,
          enum ps_edge_kind kind)
 {
     struct ps_catalog_edge *e = push(&b->edges);
@@ -265,7 +283,7 @@ add_edges(struct ps_catalog_builder *b, const struct row *row)
 }
 
 static bool
-add_fact(struct ps_catalog_builder *b, uint32_t oid, unsigned flags)
+add_fact(struct ps_catalog_builder *b, uint64_t oid, unsigned flags)
 {
     struct fact *fact = push(&b->facts);
     if (fact)
@@ -337,16 +355,26 @@ add_definition(struct ps_catalog_builder *b, const struct row *row)
     return true;
 }
 
+uint64_t
+ps_catalog_id(struct ps_cell cell)
+{
+    return ps_hash64(cell.ptr, cell.len, 31);
+}
+
 static bool
-parse_oid(struct ps_cell cell, uint32_t *out)
+parse_oid(const struct ps_catalog *catalog, struct ps_cell cell, uint64_t *out)
 {
     uint64_t value = 0;
+    if (catalog->dialect == PS_DIALECT_MYSQL) {
+        *out = cell.len ? ps_catalog_id(cell) : 0;
+        return cell.len > 0;
+    }
     for (size_t i = 0; i < cell.len; i++) {
         if (cell.ptr[i] < '0' || cell.ptr[i] > '9' || value > UINT32_MAX)
             return false;
         value = value * 10 + (uint64_t)(cell.ptr[i] - '0');
     }
-    *out = (uint32_t)value;
+    *out = value;
     return cell.len > 0 && value <= UINT32_MAX;
 }
 
@@ -361,9 +389,9 @@ parse_row(struct ps_catalog *catalog, const struct ps_cell *cells,
     if (cells[5].len)
         memcpy(row->z, cells[5].ptr, cells[5].len);
     bool with_oid = strchr("refda", row->kind) != NULL;
-    if (with_oid && !parse_oid(cells[1], &row->id))
+    if (with_oid && !parse_oid(catalog, cells[1], &row->id))
         return false;
-    return row->kind != 'e' || parse_oid(cells[2], &row->ref);
+    return row->kind != 'e' || parse_oid(catalog, cells[2], &row->ref);
 }
 
 /* Sums are equal whatever the order. */
@@ -412,6 +440,9 @@ ps_catalog_builder_row(struct ps_catalog_builder *b,
         break;
     case 'c':
         added = add_unasked(b, &row);
+        break;
+    case 'w':
+        b->catalog->viewer = row_hash(cells);
         break;
     case 'h':
         break;
@@ -463,7 +494,7 @@ by_name(const void *a, const void *b, void *arg)
 }
 
 static struct ps_catalog_relation *
-relation_of(struct ps_catalog *catalog, uint32_t oid)
+relation_of(struct ps_catalog *catalog, uint64_t oid)
 {
     const struct ps_catalog_relation key = {.oid = oid};
     return catalog->n_relations
@@ -487,8 +518,8 @@ resolve_edges(struct ps_catalog *catalog)
         if (!from || !to)
             continue;
         catalog->edges[n++] = (struct ps_catalog_edge){
-            .from = (uint32_t)(from - catalog->relations),
-            .to = (uint32_t)(to - catalog->relations),
+            .from = (uint64_t)(from - catalog->relations),
+            .to = (uint64_t)(to - catalog->relations),
             .kind = e->kind};
     }
     catalog->n_edges = n;
@@ -560,10 +591,46 @@ view_flags(const struct ps_catalog *catalog, struct ps_str text)
     return flags;
 }
 
+/* MySQL tells what a view reads by its text alone, which has every table with
+ * its database. False without memory. */
+static bool
+add_view_edges(struct ps_catalog_builder *b, const struct definition *view)
+{
+    struct ps_arena *arena = ps_arena_new(VIEW_ARENA_BYTES);
+    struct ps_sql_analysis *a = NULL;
+    bool ok = arena && ps_sql_analyse(PS_DIALECT_MYSQL, 0, view->text, arena,
+                                      &a) == PS_OK;
+    /* To nowhere, which spoils it: not all is known. */
+    bool spoilt = !ok || a->incomplete || a->cls != PS_SQL_READ;
+    if (spoilt)
+        ok = add_edge(b, view->oid, 0, PS_EDGE_BASE);
+    for (size_t i = 0; ok && !spoilt && i < a->n_relations; i++) {
+        const struct ps_sql_relation *rel = &a->relations[i];
+        uint64_t to =
+            rel->schema.ptr ? ps_catalog_my_id(rel->schema, rel->name) : 0;
+        ok = add_edge(b, view->oid, to, PS_EDGE_BASE);
+    }
+    ps_arena_free(&arena);
+    return ok;
+}
+
+static bool
+find_view_edges(struct ps_catalog_builder *b)
+{
+    const struct definition *views = b->definitions.items;
+    for (size_t i = 0; i < b->definitions.n; i++) {
+        if (!add_view_edges(b, &views[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool
 finish(struct ps_catalog_builder *b)
 {
     struct ps_catalog *c = b->catalog;
+    if (c->dialect == PS_DIALECT_MYSQL && !find_view_edges(b))
+        return false;
     c->relations = settle(c, &b->relations);
     c->n_relations = b->relations.n;
     c->edges = settle(c, &b->edges);

@@ -37,7 +37,8 @@ enum {
     PS_REL_READ_STABLE = 32,    /* a view or policy asks the clock, ... */
     PS_REL_READ_VOLATILE = 64,  /* reading it may write anything */
     PS_REL_VIEW = 128,          /* has no rows of its own */
-    PS_REL_TABLE = 256          /* has, and no other table is a part of it */
+    PS_REL_TABLE = 256,         /* has, and no other table is a part of it */
+    PS_REL_HIDDEN = 512         /* its foreign keys may not all be seen */
 };
 
 enum ps_edge_kind {
@@ -49,13 +50,16 @@ enum ps_edge_kind {
 
 /* A column that rows can be told apart by. */
 struct ps_catalog_column {
-    uint32_t oid; /* of its table */
+    uint64_t oid; /* of its table */
     struct ps_str name;
     enum ps_sql_column_type type;
+    bool bends;       /* a value that does not fit is changed, not refused */
+    bool counts;      /* ... and 0 and NULL mean the next number */
+    int64_t min, max; /* what fits */
 };
 
 struct ps_catalog_relation {
-    uint32_t oid;
+    uint64_t oid;
     struct ps_str schema, name;
     struct ps_str key; /* the name as it is looked up */
     unsigned flags;
@@ -63,7 +67,7 @@ struct ps_catalog_relation {
     uint32_t first_column, n_columns;
 };
 struct ps_catalog_edge {
-    uint32_t from, to; /* oids, then indexes */
+    uint64_t from, to; /* oids, then indexes */
     enum ps_edge_kind kind;
 };
 struct ps_catalog_function {
@@ -86,7 +90,8 @@ struct ps_catalog {
     bool fold_names;
     struct ps_arena *arena; /* owns all below */
     uint64_t gen;
-    uint64_t hash; /* of the rows, in whatever order they came */
+    uint64_t hash;   /* of the rows, in whatever order they came */
+    uint64_t viewer; /* who saw them; catalogues of two compare to nothing */
     struct ps_catalog_relation *relations; /* by oid */
     size_t n_relations;
     uint32_t *by_name;             /* indexes, by key */
@@ -105,25 +110,37 @@ struct ps_catalog {
 
 /* ---- build.c ---- */
 
+/* clang-format off */
 /*
  * A row of the query, cells absent where NULL. The first is its kind:
  *
- *   r oid digest schema name flags     a relation; flags: its relkind, then
- *                                      R row security, W a write has
- *                                      unknown effects, Y the system's
- *   a oid  -     -      name type      a column of a table with rows of its
- * own: i integer, u uuid, b boolean; neither generated nor a domain. The name
- * as the analysis folds it e from to    -      -    kind      an edge between
- * oids: v view -> base, i parent -> child, k referenced -> referencing f oid -
- * -      -    vd        a function of volatility v (i s v) that runs on a read
- * (d = r) or a write (w) d oid -      text   -    -         a view's definition
+ *   r oid digest schema name flags     a relation; flags: its relkind, XX
+ *   a oid -      -      name type     a column of a table with rows of its
+ *                                      own: i integer, u uuid, b boolean;
+ *                                      neither generated nor a domain. The
+ *                                      name as the analysis folds it. i1, i4,
+ *                                      ...: of so many bytes, and a value that
+ *                                      does not fit is made to; then u for
+ *                                      unsigned, a where 0 and NULL mean the
+ *                                      next number
+ *   e from to    -      -    kind      an edge between oids: v view -> base,
+ *                                      i parent -> child, k referenced ->
+ *                                      referencing
+ *   f oid -      -      -    vd        a function of volatility v (i s v) that
+ *                                      runs on a read (d = r) or a write (w)
+ *   d oid -      text   -    -         a view's definition
  *   p -   digest schema name vr        a function; r: its one argument may be
  *                                      a row (else -)
  *   o -   -      -      name v         an operator
  *   c -   -      -      -    vd        something that runs unasked on any read
  *                                      (d = r) or write (w)
  *   h ...                              counts for the hash only
+ *   w -   -      -      name -         who sees these rows, where not all see
+ *                                      the same
+ *
+ * oid: a number, or for MySQL a text that stands for one (ps_catalog_my_id).
  */
+/* clang-format on */
 enum {
     PS_CATALOG_CELLS = 6
 };
@@ -138,6 +155,9 @@ ps_catalog_builder_row(struct ps_catalog_builder *builder,
 PS_MUST_USE enum ps_rc
 ps_catalog_builder_finish(struct ps_catalog_builder *builder, uint64_t gen,
                           struct ps_catalog **out);
+
+/* The number that a text for one stands for. */
+uint64_t ps_catalog_id(struct ps_cell cell);
 
 /* ---- names.c ---- */
 
@@ -190,6 +210,12 @@ struct ps_catalog_origin {
 /* NULL: its catalogue is not read. */
 const struct ps_catalog_origin *
 ps_catalog_origin_find(enum ps_provider provider);
+
+/* ---- my_load.c ---- */
+
+struct ps_str ps_catalog_my_query(void);
+/* The oid of a relation of this name. */
+uint64_t ps_catalog_my_id(struct ps_str schema, struct ps_str name);
 
 /* ---- ts_load.c ---- */
 

@@ -376,8 +376,8 @@ changed_unseen(struct load *load, const struct ps_catalog *catalog)
 {
     lock(load->catalogs);
     const struct ps_catalog *old = load->place->catalog;
-    bool changed =
-        old && old->gen == catalog->gen && old->hash != catalog->hash;
+    bool changed = old && old->gen == catalog->gen &&
+                   old->viewer == catalog->viewer && old->hash != catalog->hash;
     unlock(load->catalogs);
     return changed;
 }

@@ -128,7 +128,8 @@ static size_t
 take_word(struct ps_str text, size_t at, struct ps_str *name, bool *odd)
 {
     size_t first = at;
-    if (text.ptr[at] != '"') {
+    char quote = text.ptr[at];
+    if (quote != '"' && quote != '`') {
         while (at < text.len && is_word_byte(text.ptr[at]))
             at++;
         *name = (struct ps_str){text.ptr + first, at - first};
@@ -140,11 +141,11 @@ take_word(struct ps_str text, size_t at, struct ps_str *name, bool *odd)
     }
     do {
         at++;
-    } while (at < text.len && text.ptr[at] != '"');
+    } while (at < text.len && text.ptr[at] != quote);
     *name = (struct ps_str){text.ptr + first + 1, at - first - 1};
     at += at < text.len;
     /* A quote inside the name. */
-    *odd |= at < text.len && text.ptr[at] == '"';
+    *odd |= at < text.len && text.ptr[at] == quote;
     return at;
 }
 
@@ -154,7 +155,8 @@ scan(const struct ps_catalog *c, struct ps_str text, struct ps_vouch *vouch)
     bool odd = false;
     for (size_t at = 0; at < text.len;) {
         struct ps_str name;
-        if (text.ptr[at] != '"' && !is_word_byte(text.ptr[at])) {
+        if (text.ptr[at] != '"' && text.ptr[at] != '`' &&
+            !is_word_byte(text.ptr[at])) {
             at++;
             continue;
         }

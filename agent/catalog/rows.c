@@ -17,15 +17,50 @@ enum {
     PINS_MAX = 4      /* that a read may choose from */
 };
 
+static const struct ps_catalog_column *
+find_column(const struct ps_catalog *catalog,
+            const struct ps_catalog_relation *r, struct ps_str name)
+{
+    for (size_t i = r->first_column; i < r->first_column + r->n_columns; i++) {
+        if (ps_str_eq(catalog->columns[i].name, name))
+            return &catalog->columns[i];
+    }
+    return NULL;
+}
+
 static enum ps_sql_column_type
 type_of(const struct ps_catalog *catalog, const struct ps_catalog_relation *r,
         struct ps_str name)
 {
-    for (size_t i = r->first_column; i < r->first_column + r->n_columns; i++) {
-        if (ps_str_eq(catalog->columns[i].name, name))
-            return catalog->columns[i].type;
+    const struct ps_catalog_column *column = find_column(catalog, r, name);
+    return column ? column->type : PS_SQL_COLUMN_OTHER;
+}
+
+/* Does the column get the values that the text says, and no others? */
+static bool
+gets_what_is_said(const struct ps_catalog_column *column,
+                  const struct ps_sql_relation *write,
+                  const struct ps_sql_bindings *bindings)
+{
+    struct ps_sql_row_values values;
+    if (!column || !column->bends || write->delete_only)
+        return column != NULL;
+    for (size_t i = 0; i < write->n_after; i++) {
+        const struct ps_sql_predicate *p = &write->after[i];
+        if (!ps_str_eq(p->column, column->name))
+            continue;
+        /* NULL is not among them. */
+        if (!ps_sql_read_values(p, column->type, bindings, &values) ||
+            values.n != p->n_values)
+            return false;
+        for (size_t k = 0; k < values.n; k++) {
+            int64_t v = values.at[k].integer;
+            if (v < column->min || v > column->max ||
+                (v == 0 && column->counts))
+                return false;
+        }
     }
-    return PS_SQL_COLUMN_OTHER;
+    return true;
 }
 
 static uint16_t
@@ -149,6 +184,7 @@ ps_catalog_changed_rows(const struct ps_catalog *catalog,
         enum ps_sql_column_type type = type_of(catalog, r, name);
         if (ps_sql_written_values(write, name, type, bindings, &values) &&
             values.n <= VALUES_MAX &&
+            gets_what_is_said(find_column(catalog, r, name), write, bindings) &&
             put_column(arena, name, &values, &columns[n_columns]))
             n_columns++;
     }

@@ -206,6 +206,8 @@ reason_of(const struct walk *w)
         return ps_sql_reason_code(PS_SQL_REASON_SYSTEM_CATALOG);
     if (w->flags & PS_REL_RLS)
         return "row_security";
+    if (w->flags & PS_REL_HIDDEN)
+        return "hidden_structure";
     if (w->flags & PS_REL_FOREIGN)
         return "foreign_table";
     if (w->flags & PS_REL_SEQUENCE)

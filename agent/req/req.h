@@ -69,6 +69,8 @@ enum ps_verdict {
       "to have changed")                                                       \
     X(NEWER_KEPT, "newer_kept",                                                \
       "the answer to a later query is in memory already")                      \
+    X(OTHER_DATABASE, "other_database",                                        \
+      "a table of another database than the session's")                        \
     X(NOT_CONFIRMED, "not_confirmed",                                          \
       "the write is done, but not every agent has confirmed it in time")       \
     X(ERROR, "error", "the request failed")

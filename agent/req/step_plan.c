@@ -199,6 +199,22 @@ bindings_of(struct ps_run *run)
     return bindings;
 }
 
+/* MySQL: a table of another database than the session's has its stamps in
+ * another space. */
+static bool
+stays_home(const struct ps_run *run, const struct ps_table_name *tables,
+           size_t n)
+{
+    if (run->conf->provider != PS_PROVIDER_MYSQL &&
+        run->conf->provider != PS_PROVIDER_MARIADB)
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        if (!ps_str_eq(tables[i].schema, run->req->database))
+            return false;
+    }
+    return true;
+}
+
 static bool
 has_read_set(struct ps_run *run, const struct ps_catalog_text *text,
              const char **why)
@@ -207,6 +223,10 @@ has_read_set(struct ps_run *run, const struct ps_catalog_text *text,
     if (!run->space ||
         !ps_catalog_read_set(run->catalog, text, run->req->arena, &set, why))
         return false;
+    if (!stays_home(run, set.tables, set.n)) {
+        *why = ps_reason_code(PS_REASON_OTHER_DATABASE);
+        return false;
+    }
     run->tables = set.tables;
     run->rows = set.rows;
     run->n_tables = set.n;
@@ -225,8 +245,9 @@ ps_step_decide(struct ps_run *run)
         run->catalog, &text, run->req->arena, &run->change);
     /* What is not known to stay in its database may be in any of them, but
      * for PostgreSQL, whose sessions reach one. */
-    if (run->change.n_tables == 0 &&
-        run->conf->provider != PS_PROVIDER_POSTGRES)
+    if ((run->change.n_tables == 0 &&
+         run->conf->provider != PS_PROVIDER_POSTGRES) ||
+        !stays_home(run, run->change.tables, run->change.n_tables))
         run->change.database = PS_STR_NONE;
     if (run->statement.may_write)
         return decide_write(run);

@@ -264,6 +264,12 @@ a_prepared_statement_whose_table_changes(void **state)
     for (int again = 0; again < 3; again++)
         expect_params(rig, conn, "select * from shape where a = ?", one, 1,
                       "[{\"a\":\"1\",\"c\":\"new\"}]");
+    run(rig, conn, "update shape set c = '[1]'");
+    run(rig, conn, "alter table shape modify c json");
+    assert_int_equal(rig->rc, PS_OK);
+    for (int again = 0; again < 3; again++)
+        expect_params(rig, conn, "select * from shape where a = ?", one, 1,
+                      "[{\"a\":\"1\",\"c\":[1]}]");
     run(rig, conn, "drop table shape");
     ps_conn_close(&conn);
 }

@@ -1,0 +1,53 @@
+// A throw-away MariaDB (tests/contract/with_mariadb) with the users alice and
+// bob, who have every right on the database app, and reader, who may only read.
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import mysql from 'mysql2/promise';
+
+const tool = path.resolve(path.dirname(new URL(import.meta.url).pathname), '../../contract/with_mariadb');
+const users = `
+  create user alice identified by 'alice-pw'; grant all on app.* to alice;
+  create user bob identified by 'bob-pw'; grant all on app.* to bob;
+  create user reader identified by 'reader-pw'; grant select on app.* to reader;
+`;
+
+export class MariaDb {
+  // It ends when its standard input does, so also when this process dies.
+  static async start() {
+    const self = new MariaDb();
+    self.host = '127.0.0.1';
+    self.child = spawn(tool, ['sh', '-c', 'echo "port $PS_MY_PORT"; cat >/dev/null'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    self.ended = new Promise((resolve) => { self.child.on('exit', resolve); });
+    self.port = await new Promise((resolve, reject) => {
+      self.child.stdout.on('data', (text) => {
+        const found = /port (\d+)/.exec(text);
+        if (found) resolve(Number(found[1]));
+      });
+      self.ended.then(() => reject(new Error('no MariaDB')));
+    });
+    await self.sql(users);
+    return self;
+  }
+
+  options(user = 'app', password = user === 'app' ? 'app secret' : `${user}-pw`, database = 'app') {
+    return { host: this.host, port: this.port, user, password, database };
+  }
+
+  // Several statements; the rows of the last one.
+  async sql(text, { user, database } = {}) {
+    const connection = await mysql.createConnection({ ...this.options(user, undefined, database), multipleStatements: true });
+    try {
+      const [rows] = await connection.query(text);
+      return Array.isArray(rows?.[0]) ? rows.at(-1) : rows;
+    } finally {
+      await connection.end();
+    }
+  }
+
+  async stop() {
+    this.child.stdin.end();
+    await this.ended;
+  }
+}
