@@ -250,6 +250,8 @@ join_word(struct ps_sql_parser *p, struct ps_sql_join *join)
     if (p->dialect->join_word && p->dialect->join_word(p, join))
         return !p->failed;
     join->bare = ps_sql_accept(p, PS_W_NATURAL);
+    if (join->bare && p->scope)
+        p->scope->merged = true;
     if (ps_sql_accept(p, PS_W_CROSS))
         join->bare = true;
     else if (ps_sql_accept(p, PS_W_LEFT))
@@ -312,6 +314,8 @@ joins(struct ps_sql_parser *p, size_t left_from)
             struct ps_str *columns, as;
             bool renamed;
             ps_sql_expect(p, PS_W_USING);
+            if (p->scope)
+                p->scope->merged = true;
             ps_sql_name_list(p, &columns);
             if (ps_sql_at(p, PS_W_AS))
                 ps_sql_alias(p, &as, &renamed);

@@ -99,6 +99,7 @@ struct ps_sql_scope {
     size_t n_sources;
     struct ps_sql_bound *bounds;
     size_t n_bounds;
+    bool merged;    /* USING, NATURAL: a name may be a column of several */
     bool any_row;   /* rows that the conditions refuse count all the same */
     size_t n_facts; /* that were looked at; see MAX_FACTS */
 };

@@ -11,9 +11,13 @@
  * a bound over in both directions; from ON of an outer join only towards the
  * nullable side. ON of a full join says nothing.
  *
- * A column without qualifier counts only where one relation is all that can
- * be seen, enclosing scopes included. What resolves to anything but a base
- * relation says nothing.
+ * A column without qualifier is bound in every relation of its own scope that
+ * could have it: names are looked up from the inside out, and two relations
+ * that both have it make the statement an error, unless USING made them one;
+ * then nothing is said. Whoever uses a bound looks whether the relation has
+ * such a column; of one that has not it says nothing. An equality of two
+ * columns carries nothing over unless both are surely known. What resolves to
+ * anything but a base relation says nothing.
  */
 #include "agent/sql/parser.h"
 
@@ -116,6 +120,27 @@ add_bound(struct ps_sql_parser *p, struct ps_sql_scope *scope,
     scope->n_bounds++;
 }
 
+/* In all that may have it. */
+static void
+bind_everywhere(struct ps_sql_parser *p, struct ps_sql_scope *scope,
+                const struct ps_sql_fact *fact, struct ps_sql_reach reach)
+{
+    size_t index = 0;
+    if (scope->merged)
+        return;
+    for (struct ps_sql_source *s = scope->sources; s; s = s->next, index++) {
+        struct ps_sql_bound bound = {.source = s,
+                                     .column = fact->column.name,
+                                     .values = fact->values,
+                                     .n_values = fact->n_values};
+        bool whole = reach.from == 0 && reach.to == SIZE_MAX;
+        if (index >= reach.visible && !s->hidden && !s->renamed &&
+            s->relation != PS_SQL_NO_RELATION &&
+            (whole || (index >= reach.from && index < reach.to)))
+            add_bound(p, scope, &bound);
+    }
+}
+
 void
 ps_sql_scope_bind(struct ps_sql_parser *p, struct ps_sql_scope *scope,
                   struct ps_sql_fact *facts, struct ps_sql_reach reach)
@@ -123,6 +148,10 @@ ps_sql_scope_bind(struct ps_sql_parser *p, struct ps_sql_scope *scope,
     for (; facts && !p->failed && scope->n_bounds < MAX_BOUNDS &&
            scope->n_facts < MAX_FACTS;
          facts = facts->next, scope->n_facts++) {
+        if (facts->n_values && !facts->column.qualifier.ptr) {
+            bind_everywhere(p, scope, facts, reach);
+            continue;
+        }
         struct ps_sql_source *a =
             ps_sql_scope_find(p, scope, &facts->column, reach.visible);
         if (!a)

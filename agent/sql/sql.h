@@ -127,7 +127,9 @@ struct ps_sql_value {
 };
 
 /* A column of the relation is one of these values (NULL excluded for reads:
- * `c = NULL` selects nothing). MySQL: a string (or what is bound as one) says
+ * `c = NULL` selects nothing). Says nothing if the relation has no such column:
+ * `FROM a, b WHERE c = 1` says it of a and b, as the text does not tell whose c
+ * is. MySQL: a string (or what is bound as one) says
  * nothing of a column of numbers ('01' = 1), a number nothing of a column of
  * text; names of columns are folded to lower case. T-SQL: the same; and a
  * database whose collation tells case may have two columns that fold to one

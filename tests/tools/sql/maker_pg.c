@@ -1,6 +1,49 @@
 /* What PostgreSQL has of its own. */
 #include "tests/tools/sql/maker_private.h"
 
+/* A column that perhaps only one of the two tables has, without qualifier;
+ * rather one that tells rows apart. */
+static void
+put_lone_column(struct maker *m, struct maker_text *t,
+                const struct maker_table *table,
+                const struct maker_table *other)
+{
+    const struct maker_column *c = &table->columns[table->n_columns - 1];
+    for (size_t i = other->n_columns; i < table->n_columns; i++)
+        if (m->traits->kinds[table->columns[i].kind].told !=
+            PS_SQL_COLUMN_OTHER)
+            c = &table->columns[i];
+    maker_put(t, "%s = ", c->name);
+    maker_put_value(m, t, c->kind);
+}
+
+static bool
+lone_read(struct maker *m, struct maker_text *t)
+{
+    static const char *const forms[] = {
+        "SELECT x.c0, y.c1 FROM %s x JOIN %s y ON x.c0 = y.c0 WHERE ",
+        "SELECT x.c0, y.c1 FROM %s x LEFT JOIN %s y ON x.c0 = y.c0 AND ",
+        "SELECT x.c0, y.c1 FROM %s x RIGHT JOIN %s y ON x.c0 = y.c0 AND ",
+        "SELECT x.c0, y.c1 FROM %s x FULL JOIN %s y ON x.c0 = y.c0 WHERE ",
+        "SELECT x.c0, y.c1 FROM %s x JOIN %s y USING (c0) WHERE ",
+        "SELECT x.c0, (SELECT count(*) FROM %s y WHERE y.c0 = x.c0 AND ",
+        "SELECT x.c0 FROM %s x, (SELECT 1 AS k FROM %s) y WHERE "};
+    const struct maker_table *a = maker_any_table(m), *b = maker_any_table(m);
+    unsigned at = maker_roll(m, PS_ARRAY_LEN(forms));
+    const char *hole = strstr(forms[at], "%s");
+    const char *next = strstr(hole + 2, "%s");
+    maker_put(t, "%.*s%s", (int)(hole - forms[at]), forms[at], a->name);
+    if (next)
+        maker_put(t, "%.*s%s%s", (int)(next - hole - 2), hole + 2, b->name,
+                  next + 2);
+    else
+        maker_put(t, "%s", hole + 2);
+    put_lone_column(m, t, a, b);
+    if (!next)
+        maker_put(t, ") FROM %s x", b->name);
+    return true;
+}
+
 /* Columns under other names, common table expressions that hide a table, sets
  * of rows by array, by row, by alternatives. */
 static bool
@@ -8,6 +51,8 @@ own_read(struct maker *m, struct maker_text *t)
 {
     const char *a = maker_any_table(m)->name, *b = maker_any_table(m)->name;
     unsigned x = maker_roll(m, 4), y = maker_roll(m, 4);
+    if (maker_roll(m, 2) == 0)
+        return lone_read(m, t);
     switch (maker_roll(m, 18)) {
     case 0:
         maker_put(t, "SELECT * FROM %s AS a(c1, c0) WHERE a.c0 = %u", a, x);
@@ -109,6 +154,15 @@ own_write(struct maker *m, struct maker_text *t)
 {
     const char *a = maker_any_table(m)->name, *b = maker_any_table(m)->name;
     unsigned x = maker_roll(m, 4), y = maker_roll(m, 4);
+    if (maker_roll(m, 6) == 0) {
+        maker_put(t,
+                  maker_roll(m, 2) ? "UPDATE %s x SET c1 = 2 FROM %s y WHERE "
+                                   : "DELETE FROM %s x USING %s y WHERE ",
+                  a, b);
+        put_lone_column(m, t, maker_find(m, ps_str_of(a)),
+                        maker_find(m, ps_str_of(b)));
+        return true;
+    }
     switch (maker_roll(m, 16)) {
     case 0:
     case 1:

@@ -371,7 +371,7 @@ maker_read(struct maker *m, struct maker_text *t)
     maker_begin(m, t);
     int columns = 1 + (int)maker_roll(m, 3);
     unsigned kind = maker_roll(m, 16);
-    if (maker_roll(m, 6) == 0 && m->traits->own_read(m, t))
+    if (maker_roll(m, 4) == 0 && m->traits->own_read(m, t))
         return;
     if (kind == 0) {
         const struct maker_table *table = maker_any_table(m);
