@@ -356,14 +356,15 @@ static void
 linked_table(struct ps_sql_parser *p)
 {
     const struct ps_sql_token *at = ps_sql_take(p);
+    struct ps_str as = ps_sql_label_of(p, at);
 
     ps_sql_deny(p, PS_SQL_REASON_TABLE_FUNCTION, at);
     while (ps_sql_accept_punct(p, '.'))
         if (!ps_sql_at_punct(p, '.'))
-            at = ps_sql_take(p);
+            as = ps_sql_label_of(p, ps_sql_take(p)); /* fails on a keyword */
     if (ps_sql_at_punct(p, '('))
-        ps_sql_fail(p, at);
-    no_relation(p, ps_sql_label_of(p, at));
+        ps_sql_fail(p, ps_sql_peek(p));
+    no_relation(p, as);
 }
 
 /* @t, @x.nodes('...') [AS] alias (columns) */
