@@ -92,9 +92,9 @@ export class Bench {
 
   // A PostgreSQL, a control plane, one agent with one loop on the core of
   // servers, and a cache. sql: statements for database app, run as superuser.
-  async stage({ sql, cache = {}, agentArgs = [] }) {
+  async stage({ sql, cache = {}, agentArgs = [], ssl = null }) {
     this.say('starting PostgreSQL, control plane and agent');
-    const db = await Postgres.start();
+    const db = await Postgres.start({ ssl });
     this.started.push({ stop: () => db.stop('SIGQUIT') });
     await this.psql(db, 'postgres', "create role alice login password 'alice-pw'; create database app");
     await this.psql(db, 'app', `${sql}; grant all on all tables in schema public to alice`);
