@@ -207,14 +207,18 @@ suite('the main job', () => {
 
   test('an agent that restarts begins empty and serves on', async () => {
     const sql = 'select name from items where id = 50';
+    // On a busy machine its first lease may come late: until then, bypass.
+    const first = () => waitUntil(async () => {
+      const reply = await stage.query(east, sql);
+      assert.equal(reply.status, 200);
+      return reply.cache === 'bypass' ? null : reply;
+    }, { what: 'an answer that may be kept' });
     await stage.warm(east, sql);
     await east.restart();
-    const first = await stage.query(east, sql);
-    assert.equal(first.status, 200);
-    assert.equal(first.cache, 'miss');
+    assert.equal((await first()).cache, 'miss');
     await stage.warm(east, sql);
     await east.restart('SIGKILL');
-    assert.equal((await stage.query(east, sql)).cache, 'miss');
+    assert.equal((await first()).cache, 'miss');
     await stage.warm(east, sql);
   });
 
