@@ -167,6 +167,10 @@ mysql(void **state)
     assert_true(may_bound(READ_1, NULL, insert, " 00"));
     assert_false(may("SELECT * FROM t WHERE id = 1",
                      "UPDATE t SET id = 0 WHERE id = '02'"));
+    assert_true(may_bound("SELECT * FROM t WHERE id = 1", NULL,
+                          "UPDATE t SET id = ? WHERE id = 2", "0"));
+    assert_false(may_bound("SELECT * FROM t WHERE id = 1", NULL,
+                           "UPDATE t SET id = ? WHERE id = 2", "3"));
     assert_true(may("SELECT * FROM t WHERE id = 9007199254740992",
                     "DELETE FROM t WHERE id IN ('9007199254740993')"));
     dialect = PS_DIALECT_POSTGRES;

@@ -148,7 +148,10 @@ known_after(struct ps_sql_parser *p, const struct assignments *a,
     for (size_t i = 0; !p->failed && i < a->n; i++)
         if (a->values[i])
             after[n++] = (struct ps_sql_predicate){
-                .column = a->columns[i], .values = a->values[i], .n_values = 1};
+                .column = a->columns[i],
+                .values = a->values[i],
+                .n_values = 1,
+                .draws = a->values[i]->kind == PS_SQL_VALUE_PARAM};
     return n;
 }
 

@@ -142,8 +142,9 @@ struct ps_sql_predicate {
      * a floating one: trust an integer only below 2^53 (of parameters the
      * text does not tell; check the value that is bound). */
     bool derived;
-    /* MySQL, after an INSERT: 0 and NULL say nothing, as they draw the next
-     * number of an AUTO_INCREMENT column. */
+    /* MySQL: 0 and NULL say nothing. In an INSERT they draw the next number of
+     * an AUTO_INCREMENT column; NULL that is bound in an UPDATE is 0 in a
+     * column that is NOT NULL, unless sql_mode is strict. */
     bool draws;
 };
 
