@@ -486,6 +486,25 @@ ps_store_put(struct ps_store *store, struct ps_entry *entry,
     return put;
 }
 
+void
+ps_store_supersede(struct ps_store *store, const struct ps_key *key,
+                   uint64_t born_us, struct ps_str body, uint64_t now_us)
+{
+    PS_CHECK_OBJ(store, STORE_MAGIC);
+    struct shard *shard = shard_of(store, key->hash.lo);
+    struct ps_entry *victims = NULL;
+    pthread_mutex_lock(&shard->mutex);
+    struct ps_entry *old = index_find(shard, key);
+    if (old && old->born_us <= born_us &&
+        ps_entry_check(old, now_us, old->revision) == PS_ENTRY_FRESH &&
+        !ps_str_eq(ps_entry_body(old), body)) {
+        shard_remove(shard, old, &victims);
+        shard->counts.dropped++;
+    }
+    pthread_mutex_unlock(&shard->mutex);
+    release_all(victims);
+}
+
 /* Buckets [from, from + DROP_STRIDE). False at the end of the index. */
 static bool
 shard_drop(struct shard *shard, struct ps_str cache_id, size_t from)

@@ -95,6 +95,11 @@ enum ps_put {
  */
 enum ps_put ps_store_put(struct ps_store *store, struct ps_entry *entry,
                          uint64_t max_entry_bytes, uint64_t now_us);
+/* The origin was asked this key at born_us and answered with a body that is
+ * not kept: an older answer that could still be served and says something else
+ * goes, so that what a client has seen is not taken back. */
+void ps_store_supersede(struct ps_store *store, const struct ps_key *key,
+                        uint64_t born_us, struct ps_str body, uint64_t now_us);
 /* Gives the memory of a cache's (absent: every cache's) answers back. Makes
  * nothing invalid: ps_spaces_apply does. */
 void ps_store_drop(struct ps_store *store, struct ps_str cache_id);

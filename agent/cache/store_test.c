@@ -229,6 +229,23 @@ old_answers_do_not_replace_newer_ones(void **state)
 }
 
 static void
+an_answer_not_kept_ends_an_older_one(void **state)
+{
+    struct fixture *f = *state;
+    struct query q;
+    query_make(&q, "q", 1);
+    assert_int_equal(put(f, &q.key, PS_STR("a"), 30), PS_PUT_STORED);
+    ps_store_supersede(f->store, &q.key, 29, PS_STR("b"), 40);
+    ps_store_supersede(f->store, &q.key, 31, PS_STR("a"), 40);
+    struct ps_entry *entry = ps_store_find(f->store, &q.key);
+    assert_non_null(entry);
+    ps_entry_unref(&entry);
+    ps_store_supersede(f->store, &q.key, 31, PS_STR("b"), 40);
+    assert_null(ps_store_find(f->store, &q.key));
+    ps_store_supersede(f->store, &q.key, 32, PS_STR("c"), 40);
+}
+
+static void
 an_answer_without_a_snapshot_is_never_kept(void **state)
 {
     struct fixture *f = *state;
@@ -563,6 +580,7 @@ main(void)
         TEST(what_is_put_is_found_with_all_it_knows),
         TEST(keys_with_equal_hashes_are_never_mixed),
         TEST(old_answers_do_not_replace_newer_ones),
+        TEST(an_answer_not_kept_ends_an_older_one),
         TEST(an_answer_without_a_snapshot_is_never_kept),
         TEST(large_entries_are_refused),
         TEST(an_entry_outlives_its_eviction_and_the_store),

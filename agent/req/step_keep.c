@@ -135,6 +135,12 @@ ps_step_store(struct ps_run *run)
         put(run, entry);
     else if (run->keep)
         run->why = ps_reason_code(PS_REASON_NO_MEMORY);
+    /* Without a lease, too big, not wanted: whoever has this answer must not
+     * get an older one from memory later. */
+    if (!run->req->reply.stored)
+        ps_store_supersede(run->engine->store, &run->key, run->born_us,
+                           run->req->reply.body,
+                           ps_clock_now_us(run->engine->conf.clock));
     /* entry NULL: no memory to share; they ask for themselves. */
     if (run->flight)
         ps_flight_finish(&run->flight, entry, PS_OK, NULL);
