@@ -7,6 +7,7 @@ export class Relay {
     const self = new Relay();
     self.target = target; // { host, port }
     self.delayMs = 0;
+    self.delayOfNext = null; // () => ms on top, for the next connection
     self.frozen = false;
     self.cutAfterBytes = null; // of what the target says, per connection
     self.pairs = new Set();
@@ -19,7 +20,7 @@ export class Relay {
 
   #join(near) {
     const far = net.connect(this.target);
-    const pair = { near, far, said: 0 };
+    const pair = { near, far, said: 0, delayMs: this.delayOfNext?.() ?? 0 };
     this.pairs.add(pair);
     const end = () => { near.destroy(); far.destroy(); this.pairs.delete(pair); };
     for (const s of [near, far]) {
@@ -32,7 +33,7 @@ export class Relay {
       const left = this.cutAfterBytes === null ? Infinity : this.cutAfterBytes - pair.said;
       pair.said += data.length;
       this.#pass(pair, near, data.subarray(0, Math.max(0, Math.min(left, data.length))));
-      if (data.length >= left) setTimeout(end, this.delayMs + 5);
+      if (data.length >= left) setTimeout(end, this.delayMs + pair.delayMs + 5);
     });
   }
 
@@ -42,7 +43,8 @@ export class Relay {
       if (this.frozen) { setTimeout(go, 10); return; }
       to.write(data);
     };
-    if (this.delayMs > 0) setTimeout(go, this.delayMs);
+    const delayMs = this.delayMs + pair.delayMs;
+    if (delayMs > 0) setTimeout(go, delayMs);
     else go();
   }
 

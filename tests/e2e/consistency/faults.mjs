@@ -1,0 +1,81 @@
+// What goes wrong during a campaign: one thing after the other, all kinds in
+// an order of the seed's, and again.
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+const kinds = {
+  // Longer and shorter than the lease.
+  async agentStopped(campaign, random) {
+    const agent = campaign.site.agents[Math.floor(random() * campaign.site.agents.length)];
+    agent.process.signal('SIGSTOP');
+    await pause(200 + random() * 3500);
+    agent.process.signal('SIGCONT');
+  },
+
+  async agentKilled(campaign, random) {
+    const i = Math.floor(random() * campaign.site.agents.length);
+    const agent = campaign.site.agents[i];
+    campaign.history.orphan(campaign.open[i]);
+    await agent.stop('SIGKILL');
+    await agent.boot({ wait: false });
+  },
+
+  async controlPlaneRestarted(campaign, random) {
+    await campaign.site.controlPlane.stop(random() < 0.5 ? 'SIGKILL' : 'SIGTERM');
+    await pause(random() * 1500);
+    await campaign.site.controlPlane.boot();
+  },
+
+  // Nothing is told any more, and nobody is told that: the lease must end.
+  async controlPlaneStopped(campaign) {
+    const { process } = campaign.site.controlPlane;
+    process.signal('SIGSTOP');
+    await pause(5000);
+    process.signal('SIGCONT');
+  },
+
+  // What is said meanwhile is lost: a gap.
+  async eventsCut(campaign, random) {
+    const link = campaign.site.links[Math.floor(random() * campaign.site.links.length)];
+    for (let i = 0; i < 5; i += 1) {
+      link.cut();
+      await pause(random() * 200);
+    }
+  },
+
+  async eventsFrozen(campaign, random) {
+    const link = campaign.site.links[Math.floor(random() * campaign.site.links.length)];
+    link.frozen = true;
+    await pause(300 + random() * 3000);
+    link.cut();
+    link.frozen = false;
+  },
+
+  async sessionsCut(campaign, random) {
+    for (let i = 0; i < 8; i += 1) {
+      await campaign.site.cutSessions();
+      await pause(random() * 120);
+    }
+  },
+};
+
+export class Faults {
+  constructor(campaign, random) {
+    Object.assign(this, { campaign, random, done: {} });
+  }
+
+  // names: "all", or some of the kinds with commas between.
+  async run(names) {
+    const wanted = names === 'all' ? Object.keys(kinds) : names.split(',');
+    for (const name of wanted) if (!kinds[name]) throw new Error(`no fault ${name}: ${Object.keys(kinds)}`);
+    while (!this.campaign.over()) {
+      const round = wanted.map((name) => [this.random(), name]).sort(([x], [y]) => x - y);
+      for (const [, name] of round) {
+        // Between two, time to get well again: memory serves only then.
+        await pause(1000 + this.random() * 1000);
+        if (this.campaign.over()) return;
+        await kinds[name](this.campaign, this.random);
+        this.done[name] = (this.done[name] ?? 0) + 1;
+      }
+    }
+  }
+}
