@@ -8,6 +8,7 @@
 #ifndef PS_AGENT_CACHE_SPACES_PRIVATE_H
 #define PS_AGENT_CACHE_SPACES_PRIVATE_H
 
+#include "agent/cache/broken.h"
 #include "agent/cache/spaces.h"
 #include "common/check.h"
 #include "common/hash.h"
@@ -94,7 +95,10 @@ struct ps_spaces {
 static inline void
 stamp_begin(struct stamp *stamp)
 {
-    atomic_fetch_add(&stamp->committing, 1);
+    if (PS_BROKEN(first_bump))
+        return;
+    if (!PS_BROKEN(second_bump))
+        atomic_fetch_add(&stamp->committing, 1);
     atomic_fetch_add(&stamp->gen, 1);
 }
 
@@ -107,7 +111,11 @@ stamp_bump(struct stamp *stamp)
 static inline void
 stamp_end(struct stamp *stamp)
 {
+    if (PS_BROKEN(second_bump))
+        return;
     atomic_fetch_add(&stamp->gen, 1);
+    if (PS_BROKEN(first_bump))
+        return;
     uint32_t before = atomic_fetch_sub(&stamp->committing, 1);
     PS_CHECK(before > 0);
 }

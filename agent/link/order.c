@@ -1,6 +1,8 @@
 /* See order.h. */
 #include "agent/link/order.h"
 
+#include "agent/cache/broken.h"
+
 void
 ps_order_init(struct ps_order *order)
 {
@@ -44,7 +46,7 @@ ps_order_entry(struct ps_order *order, struct ps_str epoch, uint64_t number)
     order->newest = PS_MAX(order->newest, number);
     if (number <= order->applied)
         return PS_ORDER_SEEN;
-    if (number != order->applied + 1)
+    if (number != order->applied + 1 && !PS_BROKEN(gap_check))
         return behind(order);
     order->applied = number;
     return PS_ORDER_APPLY;
@@ -56,7 +58,9 @@ ps_order_newest(struct ps_order *order, struct ps_str epoch, uint64_t newest)
     if (!same_epoch(order, epoch))
         return PS_ORDER_EPOCH;
     order->newest = PS_MAX(order->newest, newest);
-    return order->newest > order->applied ? behind(order) : PS_ORDER_SEEN;
+    return order->newest > order->applied && !PS_BROKEN(gap_check)
+               ? behind(order)
+               : PS_ORDER_SEEN;
 }
 
 void

@@ -8,6 +8,7 @@
  * Those who waited for it get it in any case: they were admitted by the
  * snapshot, and asked before it came.
  */
+#include "agent/cache/broken.h"
 #include "agent/req/req_private.h"
 
 #include <stdlib.h>
@@ -119,6 +120,10 @@ ps_step_store(struct ps_run *run)
 {
     bool shared = run->flight && ps_flight_waiters(run->flight) > 0;
     struct ps_entry *entry = NULL;
+    if (PS_BROKEN(late_stamps) && run->keep)
+        run->keep = ps_snapshot_take(run->space, ps_catalog_gen(run->catalog),
+                                     run->tables, run->n_tables, run->rows,
+                                     &run->snapshot) == PS_SNAPSHOT_OK;
     if (run->req->verifies) {
         ps_run_verify(run);
         ps_entry_unref(&run->old);
