@@ -321,11 +321,12 @@ nothing_acknowledged_is_ever_missing(void **state)
     for (size_t i = 0; i < PS_ARRAY_LEN(threads); i++)
         ps_thread_join(&threads[i]);
     assert_int_equal(atomic_load(&o.wrong), 0);
-    /* it was a contest at all */
-    assert_true(atomic_load(&o.hits) > 1000);
-    assert_true(atomic_load(&o.row_hits) > 1000);
-    assert_true(atomic_load(&o.misses) > 1000);
-    assert_true(atomic_load(&o.refused) > 10);
+    /* It was a contest at all. How hard a one is the scheduler's choice, so
+     * this asks for little. */
+    assert_true(atomic_load(&o.hits) > 100);
+    assert_true(atomic_load(&o.row_hits) > 100);
+    assert_true(atomic_load(&o.misses) > 100);
+    assert_true(atomic_load(&o.refused) > 0);
     ps_store_free(&o.store);
     ps_space_unref(&o.space);
     ps_spaces_free(&o.spaces);
