@@ -80,7 +80,11 @@ export async function run(command, args, options = {}) {
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (t) => { stdout += t; });
   child.stderr.setEncoding('utf8').on('data', (t) => { stderr += t; });
-  if (options.input !== undefined) child.stdin.end(options.input);
+  if (options.input !== undefined) {
+    // A command may end without having read it.
+    child.stdin.on('error', () => {});
+    child.stdin.end(options.input);
+  }
   const late = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60000);
   const [code] = await once(child, 'close');
   clearTimeout(late);

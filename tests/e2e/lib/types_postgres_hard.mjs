@@ -85,7 +85,7 @@ export const cases = [
   `select ${repeat(300, (i) => `${i} as c${i % 250}`).join(', ')}`,
   'select repeat(chr(128512), 20000) as v, repeat(chr(1), 100) as w, chr(127) || chr(8232) as x',
   'select 1 as a; select 2 as b, 3 as c',
-  'select 1 as a; create table if not exists gone (x int)',
+  'select 1 as a; create temp table if not exists gone (x int)',
   'create temp table if not exists t (x int)',
   "insert into t values (1) returning x, 'é' as y",
   'update t set x = 2',
