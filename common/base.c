@@ -1,6 +1,8 @@
 /* The parts of base.h that are too long to be inline. */
 #include "common/base.h"
 
+#include <stdlib.h>
+
 static unsigned char
 fold(unsigned char c)
 {
@@ -17,4 +19,16 @@ ps_str_eq_nocase(struct ps_str a, struct ps_str b)
             return false;
     }
     return true;
+}
+
+char *
+ps_str_dup(struct ps_str s)
+{
+    char *copy = malloc(s.len + 1);
+    if (!copy)
+        return NULL;
+    if (s.len)
+        memcpy(copy, s.ptr, s.len);
+    copy[s.len] = '\0';
+    return copy;
 }

@@ -49,5 +49,8 @@ ps_str_eq(struct ps_str a, struct ps_str b)
 
 /* Bytes equal with ASCII letters folded; nothing else is folded. */
 bool ps_str_eq_nocase(struct ps_str a, struct ps_str b);
+/* The bytes and a NUL behind them; "" for an absent one. The caller frees it;
+ * NULL without memory. */
+char *ps_str_dup(struct ps_str s);
 
 #endif

@@ -81,11 +81,8 @@ fake_of(struct ps_conn *conn)
 static char *
 copy_str(struct ps_str s)
 {
-    char *copy = malloc(s.len + 1);
+    char *copy = ps_str_dup(s);
     PS_CHECK(copy);
-    if (s.len)
-        memcpy(copy, s.ptr, s.len);
-    copy[s.len] = '\0';
     return copy;
 }
 

@@ -13,18 +13,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static char *
-copy_str(struct ps_str s)
-{
-    char *copy = malloc(s.len + 1);
-    if (!copy)
-        return NULL;
-    if (s.len)
-        memcpy(copy, s.ptr, s.len);
-    copy[s.len] = '\0';
-    return copy;
-}
-
 struct my_target *
 ps_my_target_new(const struct ps_conn_open *open)
 {
@@ -35,10 +23,10 @@ ps_my_target_new(const struct ps_conn_open *open)
     t->conf = ps_cache_conf_ref(open->conf);
     t->tls_mode = ps_cache_conf_tls_mode(open->conf);
     t->ca_fd = -1;
-    t->user = copy_str(open->login.user);
-    t->password = copy_str(open->login.password);
+    t->user = ps_str_dup(open->login.user);
+    t->password = ps_str_dup(open->login.password);
     t->password_len = open->login.password.len;
-    t->database = copy_str(open->login.database);
+    t->database = ps_str_dup(open->login.database);
     snprintf(t->program, sizeof(t->program), "%s",
              open->application_name ? open->application_name : "");
     if (t->conf->tls_ca_pem)

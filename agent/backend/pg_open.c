@@ -43,18 +43,6 @@ struct pg_open {
     bool setup_failed;
 };
 
-static char *
-copy_str(struct ps_str s)
-{
-    char *copy = malloc(s.len + 1);
-    if (!copy)
-        return NULL;
-    if (s.len)
-        memcpy(copy, s.ptr, s.len);
-    copy[s.len] = '\0';
-    return copy;
-}
-
 struct pg_open *
 ps_pg_open_new(struct pg_conn *self, const struct ps_conn_open *open)
 {
@@ -66,10 +54,10 @@ ps_pg_open_new(struct pg_conn *self, const struct ps_conn_open *open)
     o->resolver = open->resolver;
     o->conf = ps_cache_conf_ref(open->conf);
     o->ca_fd = -1;
-    o->user = copy_str(open->login.user);
-    o->password = copy_str(open->login.password);
+    o->user = ps_str_dup(open->login.user);
+    o->password = ps_str_dup(open->login.password);
     o->password_len = open->login.password.len;
-    o->database = copy_str(open->login.database);
+    o->database = ps_str_dup(open->login.database);
     snprintf(o->application_name, sizeof(o->application_name), "%s",
              open->application_name ? open->application_name : "");
     if (!o->user || !o->password || !o->database)

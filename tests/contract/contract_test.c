@@ -23,12 +23,10 @@ static const struct dialect *dialect;
 static int
 setup(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
-    assert_non_null(rig);
-    rig_init(rig, dialect);
+    rig_setup(state, dialect);
+    struct rig *rig = *state;
     if (dialect->fake)
         ps_fake_password(rig->fake, "app", "app secret");
-    *state = rig;
     return 0;
 }
 
@@ -43,9 +41,7 @@ teardown(void **state)
         assert_int_equal(stats.connected, 0);
         assert_int_equal(stats.executing, 0);
     }
-    rig_done(rig);
-    free(rig);
-    return 0;
+    return rig_teardown(state);
 }
 
 /* ------------------------------------------------------------- helpers */

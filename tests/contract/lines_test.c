@@ -14,20 +14,7 @@ static const struct dialect *dialect;
 static int
 setup(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
-    assert_non_null(rig);
-    rig_init(rig, dialect);
-    *state = rig;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct rig *rig = *state;
-    rig_done(rig);
-    free(rig);
-    return 0;
+    return rig_setup(state, dialect);
 }
 
 /* Login and one statement over a line that is cut after n bytes from the
@@ -120,7 +107,7 @@ a_line_that_goes_silent(void **state)
     go_silent(*state, true, PS_OUTCOME_UNKNOWN);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, rig_teardown)
 
 int
 main(int argc, char **argv)

@@ -13,20 +13,7 @@
 static int
 setup(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
-    assert_non_null(rig);
-    rig_init(rig, dialect_find("mariadb"));
-    *state = rig;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct rig *rig = *state;
-    rig_done(rig);
-    free(rig);
-    return 0;
+    return rig_setup(state, dialect_find("mariadb"));
 }
 
 /* ----------------------------------------------------- stages of connecting */
@@ -375,7 +362,7 @@ a_reset_undoes_every_change(void **state)
     ps_conn_close(&conn);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, rig_teardown)
 
 int
 main(void)

@@ -15,20 +15,7 @@
 static int
 setup(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
-    assert_non_null(rig);
-    rig_init(rig, dialect_find("mssql"));
-    *state = rig;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct rig *rig = *state;
-    rig_done(rig);
-    free(rig);
-    return 0;
+    return rig_setup(state, dialect_find("mssql"));
 }
 
 static void
@@ -326,7 +313,7 @@ a_row_larger_than_the_limit(void **state)
     ps_conn_close(&conn);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, rig_teardown)
 
 int
 main(int argc, char **argv)

@@ -11,20 +11,7 @@
 static int
 setup(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
-    assert_non_null(rig);
-    rig_init(rig, dialect_find("postgres"));
-    *state = rig;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct rig *rig = *state;
-    rig_done(rig);
-    free(rig);
-    return 0;
+    return rig_setup(state, dialect_find("postgres"));
 }
 
 /* ----------------------------------------------------- stages of connecting */
@@ -310,7 +297,7 @@ a_reset_undoes_every_change(void **state)
     ps_conn_close(&conn);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, rig_teardown)
 
 int
 main(void)

@@ -4,6 +4,25 @@
 
 #include <dirent.h>
 
+int
+rig_setup(void **state, const struct dialect *dialect)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    assert_non_null(rig);
+    rig_init(rig, dialect);
+    *state = rig;
+    return 0;
+}
+
+int
+rig_teardown(void **state)
+{
+    struct rig *rig = *state;
+    rig_done(rig);
+    free(rig);
+    return 0;
+}
+
 struct ps_conn *
 opened(struct rig *rig)
 {

@@ -8,6 +8,9 @@
 #include "tests/contract/relay.h"
 #include "tests/contract/rig.h"
 
+/* For a test's setup and teardown: *state is a rig. */
+int rig_setup(void **state, const struct dialect *dialect);
+int rig_teardown(void **state);
 /* An open connection. */
 struct ps_conn *opened(struct rig *rig);
 /* Whatever the outcome: rig->rc, rig->outcome. */
