@@ -601,7 +601,8 @@ add_view_edges(struct ps_catalog_builder *b, const struct definition *view)
     bool ok = arena && ps_sql_analyse(PS_DIALECT_MYSQL, 0, view->text, arena,
                                       &a) == PS_OK;
     /* To nowhere, which spoils it: not all is known. */
-    bool spoilt = !ok || a->incomplete || a->cls != PS_SQL_READ;
+    bool spoilt = !ok || a->incomplete || a->cls != PS_SQL_READ ||
+                  a->reason == PS_SQL_REASON_EMPTY;
     if (spoilt)
         ok = add_edge(b, view->oid, 0, PS_EDGE_BASE);
     for (size_t i = 0; ok && !spoilt && i < a->n_relations; i++) {
