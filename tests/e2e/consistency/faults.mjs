@@ -2,6 +2,9 @@
 // an order of the seed's, and again.
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
+// A handshake and some events, in bytes.
+const SAID_AGAIN = 6000;
+
 const kinds = {
   // Longer and shorter than the lease.
   async agentStopped(campaign, random) {
@@ -29,7 +32,7 @@ const kinds = {
   async controlPlaneStopped(campaign) {
     const { process } = campaign.site.controlPlane;
     process.signal('SIGSTOP');
-    await pause(5000);
+    await pause(6500);
     process.signal('SIGCONT');
   },
 
@@ -48,6 +51,18 @@ const kinds = {
     await pause(300 + random() * 3000);
     link.cut();
     link.frozen = false;
+  },
+
+  // Most of what is said to anyone is lost, in gaps shorter than the lease
+  // with enough said in between to keep it: who does not miss it goes on serving.
+  async eventsDropped(campaign, random) {
+    const { links } = campaign.site;
+    for (let i = 0; i < 6 && !campaign.over(); i += 1) {
+      for (const link of links) link.frozen = true;
+      await pause(500 + random() * 500);
+      for (const link of links) { link.cut(); link.frozen = false; }
+      for (let k = 0; k < 100 && !links.every((link) => link.said > SAID_AGAIN); k += 1) await pause(20);
+    }
   },
 
   async sessionsCut(campaign, random) {

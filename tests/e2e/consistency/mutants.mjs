@@ -15,8 +15,8 @@ const mutants = {
   first_bump: {},
   second_bump: {},
   late_stamps: {},
-  lease_check: { faults: 'controlPlaneStopped' },
-  gap_check: { faults: 'eventsCut' },
+  lease_check: { faults: 'controlPlaneStopped', writers: 8 },
+  gap_check: { faults: 'eventsDropped', writers: 8 },
 };
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');

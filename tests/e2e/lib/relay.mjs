@@ -50,6 +50,9 @@ export class Relay {
 
   get connections() { return this.pairs.size; }
 
+  // Bytes that the target has said on the connections there are.
+  get said() { return [...this.pairs].reduce((sum, pair) => sum + pair.said, 0); }
+
   // Ends all connections now; new ones are still taken.
   cut() {
     for (const { near, far } of this.pairs) { near.destroy(); far.destroy(); }
