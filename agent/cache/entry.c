@@ -10,12 +10,16 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+enum {
+    FORMAT_MASK = 0x7f
+};
+
 /* False when a length does not fit its field. */
 static bool
 entry_size(const struct ps_entry_spec *spec, size_t *size)
 {
     size_t n_slots = spec->snapshot ? spec->snapshot->n_slots : 0;
-    if (spec->key->sql.len > UINT32_MAX ||
+    if (spec->key->format > FORMAT_MASK || spec->key->sql.len > UINT32_MAX ||
         spec->key->bindings.len > UINT32_MAX || spec->body.len > UINT32_MAX)
         return false;
     /* The bytes begin within the header's padding. */
@@ -50,10 +54,9 @@ ps_entry_new(const struct ps_entry_spec *spec)
         .hash = spec->key->hash.lo,
         .born_us = spec->born_us,
         .expires_us = spec->expires_us,
-        .fingerprint = spec->fingerprint,
-        .revision = spec->revision,
+        .revision = (uint32_t)spec->revision,
         .principal = spec->key->principal,
-        .format = spec->key->format,
+        .format = (uint8_t)(spec->key->format & FORMAT_MASK),
         .sql_len = (uint32_t)spec->key->sql.len,
         .bindings_len = (uint32_t)spec->key->bindings.len,
         .body_len = (uint32_t)spec->body.len,
@@ -122,12 +125,6 @@ ps_entry_expires_us(const struct ps_entry *entry)
     return entry->expires_us;
 }
 
-uint64_t
-ps_entry_fingerprint(const struct ps_entry *entry)
-{
-    return entry->fingerprint;
-}
-
 size_t
 ps_entry_bytes(const struct ps_entry *entry)
 {
@@ -150,7 +147,7 @@ ps_entry_check(const struct ps_entry *entry, uint64_t now_us, uint64_t revision)
             return PS_ENTRY_COMMITTING;
         return PS_ENTRY_INVALIDATED;
     }
-    if (entry->revision != revision)
+    if (entry->revision != (uint32_t)revision)
         return PS_ENTRY_REDEFINED;
     return now_us < entry->expires_us ? PS_ENTRY_FRESH : PS_ENTRY_EXPIRED;
 }

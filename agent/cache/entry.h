@@ -30,11 +30,12 @@ struct ps_entry {
     struct ps_space *space; /* reference or NULL */
     uint64_t sum;           /* of the snapshot */
     uint64_t born_us, expires_us;
-    uint64_t fingerprint, revision, principal;
-    uint32_t format;
+    uint64_t principal;
+    uint32_t revision; /* the bottom half */
     uint32_t sql_len, bindings_len, body_len;
     uint16_t n_slots;
-    bool every_table;
+    uint8_t format : 7;
+    uint8_t every_table : 1;
     /* Of the store again, under the shard's lock: */
     uint8_t queue : 2; /* enum ps_entry_queue */
     uint8_t freq : 2;  /* hits since it entered its queue, at most 3 */

@@ -50,7 +50,6 @@ struct ps_entry_spec {
     struct ps_str body;                 /* copied */
     uint64_t born_us;                   /* when its query was sent */
     uint64_t expires_us;                /* ps_policy_expires_us */
-    uint64_t fingerprint;               /* of the template */
     uint64_t revision; /* of the cache's definition (ps_cache_conf) */
 };
 /* A reference; NULL without memory (or a body above 4 GiB). */
@@ -61,7 +60,6 @@ void ps_entry_unref(struct ps_entry **entry);
 struct ps_str ps_entry_body(const struct ps_entry *entry);
 uint64_t ps_entry_born_us(const struct ps_entry *entry);
 uint64_t ps_entry_expires_us(const struct ps_entry *entry);
-uint64_t ps_entry_fingerprint(const struct ps_entry *entry);
 /* What it costs the budget. */
 size_t ps_entry_bytes(const struct ps_entry *entry);
 

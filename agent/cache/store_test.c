@@ -114,7 +114,6 @@ entry_make(struct ps_space *space, const struct ps_key *key, struct ps_str body,
         .body = body,
         .born_us = born_us,
         .expires_us = born_us + TTL_US,
-        .fingerprint = 9,
         .revision = 3,
     };
     struct ps_entry *entry = ps_entry_new(&spec);
@@ -154,7 +153,6 @@ what_is_put_is_found_with_all_it_knows(void **state)
     assert_true(ps_str_eq(ps_entry_body(entry), PS_STR("[{\"a\":1}]")));
     assert_int_equal(ps_entry_born_us(entry), 100);
     assert_int_equal(ps_entry_expires_us(entry), 100 + TTL_US);
-    assert_int_equal(ps_entry_fingerprint(entry), 9);
     assert_int_equal(ps_entry_check(entry, 200, 3), PS_ENTRY_FRESH);
     assert_int_equal(ps_entry_check(entry, 200, 4), PS_ENTRY_REDEFINED);
     assert_int_equal(ps_entry_check(entry, 100 + TTL_US, 3), PS_ENTRY_EXPIRED);

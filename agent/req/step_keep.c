@@ -70,7 +70,6 @@ make_entry(struct ps_run *run)
         .expires_us = run->keep ? ps_policy_expires_us(&run->key, run->born_us,
                                                        run->ttl_ms)
                                 : run->born_us,
-        .fingerprint = run->analysis->fingerprint,
         .revision = run->conf->revision,
     };
     return ps_entry_new(&spec);
