@@ -60,6 +60,8 @@ ps_entry_new(const struct ps_entry_spec *spec)
         .sql_len = (uint32_t)spec->key->sql.len,
         .bindings_len = (uint32_t)spec->key->bindings.len,
         .body_len = (uint32_t)spec->body.len,
+        .tally = spec->tally,
+        .rows = spec->rows,
     };
     char *at = entry->bytes;
     if (snapshot) {
@@ -123,6 +125,18 @@ uint64_t
 ps_entry_expires_us(const struct ps_entry *entry)
 {
     return entry->expires_us;
+}
+
+uint32_t
+ps_entry_tally(const struct ps_entry *entry)
+{
+    return entry->tally;
+}
+
+uint32_t
+ps_entry_rows(const struct ps_entry *entry)
+{
+    return entry->rows;
 }
 
 size_t

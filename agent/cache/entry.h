@@ -33,6 +33,7 @@ struct ps_entry {
     uint64_t principal;
     uint32_t revision; /* the bottom half */
     uint32_t sql_len, bindings_len, body_len;
+    uint32_t tally, rows;
     uint16_t n_slots;
     uint8_t format : 7;
     uint8_t every_table : 1;

@@ -52,6 +52,7 @@ struct ps_policy {
     uint32_t magic;
     pthread_mutex_t mutex;
     struct ps_seen queries;
+    struct ps_seen unkept; /* executed while caching was off for them */
     struct template *templates;
     uint64_t mask; /* sets - 1 */
     uint64_t tick;
@@ -73,7 +74,9 @@ ps_policy_new(size_t max_queries, size_t max_templates, unsigned stale_permille)
     policy->mask = sets - 1;
     policy->budget = stale_permille / 1000.0;
     policy->templates = calloc(sets * WAYS, sizeof(*policy->templates));
-    if (!ps_seen_init(&policy->queries, max_queries) || !policy->templates)
+    if (!ps_seen_init(&policy->queries, max_queries) ||
+        !ps_seen_init(&policy->unkept, max_queries / 4 + 1) ||
+        !policy->templates)
         ps_policy_free(&policy);
     return policy;
 }
@@ -87,6 +90,7 @@ ps_policy_free(struct ps_policy **policyp)
     PS_CHECK_OBJ(policy, POLICY_MAGIC);
     *policyp = NULL;
     ps_seen_done(&policy->queries);
+    ps_seen_done(&policy->unkept);
     free(policy->templates);
     pthread_mutex_destroy(&policy->mutex);
     policy->magic = 0;
@@ -171,14 +175,29 @@ template_get(struct ps_policy *policy, const struct ps_policy_ask *a,
     return t;
 }
 
+static uint64_t
+learned_ttl(const struct ps_policy *policy, const struct template *t,
+            const struct ps_policy_ask *a)
+{
+    return clamp_ttl(a, (uint64_t)(ttl_of(policy, t) + 0.5));
+}
+
 static enum ps_policy_verdict
 ask_locked(struct ps_policy *policy, const struct ps_policy_ask *a,
-           uint64_t *ttl_ms)
+           struct ps_policy_answer *out)
 {
     uint64_t id = template_id(a);
     struct template *t = template_find(policy, id);
     bool seen = ps_seen_has(&policy->queries, a->key->hash.hi, UINT32_MAX);
 
+    out->repeated = seen;
+    out->auto_ttl_ms = t ? learned_ttl(policy, t, a) : 0;
+    if (!a->caching_enabled || !a->auto_cached) {
+        out->repeated |=
+            ps_seen_has(&policy->unkept, a->key->hash.hi, UINT32_MAX);
+        ps_seen_add(&policy->unkept, a->key->hash.hi);
+        return PS_POLICY_OFF;
+    }
     ps_seen_add(&policy->queries, a->key->hash.hi);
     if (t && a->now_us < t->retry_us)
         return PS_POLICY_TTL_SHORT;
@@ -186,20 +205,29 @@ ask_locked(struct ps_policy *policy, const struct ps_policy_ask *a,
         return PS_POLICY_FIRST_SEEN;
     t = template_get(policy, a, id);
     t->retry_us = 0;
-    *ttl_ms = clamp_ttl(a, (uint64_t)(ttl_of(policy, t) + 0.5));
+    out->ttl_ms = out->auto_ttl_ms = learned_ttl(policy, t, a);
     return PS_POLICY_STORE;
+}
+
+enum ps_policy_verdict
+ps_policy_ask_all(struct ps_policy *policy, const struct ps_policy_ask *a,
+                  struct ps_policy_answer *out)
+{
+    PS_CHECK_OBJ(policy, POLICY_MAGIC);
+    pthread_mutex_lock(&policy->mutex);
+    enum ps_policy_verdict verdict = ask_locked(policy, a, out);
+    pthread_mutex_unlock(&policy->mutex);
+    return verdict;
 }
 
 enum ps_policy_verdict
 ps_policy_ask(struct ps_policy *policy, const struct ps_policy_ask *a,
               uint64_t *ttl_ms)
 {
-    PS_CHECK_OBJ(policy, POLICY_MAGIC);
-    if (!a->caching_enabled || !a->auto_cached)
-        return PS_POLICY_OFF;
-    pthread_mutex_lock(&policy->mutex);
-    enum ps_policy_verdict verdict = ask_locked(policy, a, ttl_ms);
-    pthread_mutex_unlock(&policy->mutex);
+    struct ps_policy_answer answer = {.ttl_ms = 0};
+    enum ps_policy_verdict verdict = ps_policy_ask_all(policy, a, &answer);
+    if (verdict == PS_POLICY_STORE)
+        *ttl_ms = answer.ttl_ms;
     return verdict;
 }
 

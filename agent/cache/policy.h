@@ -50,6 +50,18 @@ enum ps_policy_verdict {
 PS_MUST_USE enum ps_policy_verdict ps_policy_ask(struct ps_policy *policy,
                                                  const struct ps_policy_ask *a,
                                                  uint64_t *ttl_ms);
+/* The same with all that is known of the query; ttl_ms is set with
+ * PS_POLICY_STORE, the others always. Of queries that are not kept (OFF) it is
+ * remembered apart that they were executed: that says nothing to automatic
+ * mode. */
+struct ps_policy_answer {
+    uint64_t ttl_ms;
+    uint64_t auto_ttl_ms; /* what its template has learned; 0: nothing yet */
+    bool repeated;        /* executed before */
+};
+PS_MUST_USE enum ps_policy_verdict
+ps_policy_ask_all(struct ps_policy *policy, const struct ps_policy_ask *a,
+                  struct ps_policy_answer *out);
 /*
  * When the answer dies: born + ttl, less up to 10 % by the key's hash, so that
  * answers that were kept together do not expire together.

@@ -51,6 +51,8 @@ struct ps_entry_spec {
     uint64_t born_us;                   /* when its query was sent */
     uint64_t expires_us;                /* ps_policy_expires_us */
     uint64_t revision; /* of the cache's definition (ps_cache_conf) */
+    uint32_t tally;    /* what its hits count for (ps_tally_id) */
+    uint32_t rows;     /* in body, for that count */
 };
 /* A reference; NULL without memory (or a body above 4 GiB). */
 struct ps_entry *ps_entry_new(const struct ps_entry_spec *spec);
@@ -60,6 +62,8 @@ void ps_entry_unref(struct ps_entry **entry);
 struct ps_str ps_entry_body(const struct ps_entry *entry);
 uint64_t ps_entry_born_us(const struct ps_entry *entry);
 uint64_t ps_entry_expires_us(const struct ps_entry *entry);
+uint32_t ps_entry_tally(const struct ps_entry *entry);
+uint32_t ps_entry_rows(const struct ps_entry *entry);
 /* What it costs the budget. */
 size_t ps_entry_bytes(const struct ps_entry *entry);
 

@@ -149,7 +149,7 @@ refuse(struct ps_req *req, struct ps_worker *worker)
 {
     req->reply.rc = ps_err_set(&req->reply.err, PS_NO_MEMORY, NULL);
     req->reply.reason = ps_reason_code(PS_REASON_ERROR);
-    ps_worker_count(worker, PS_ENGINE_ERRORS);
+    ps_worker_count_error(worker, PS_NO_MEMORY);
     req->done(req);
     ps_worker_request_done(worker);
 }

@@ -222,6 +222,8 @@ worker_init(struct ps_engine *engine, unsigned index)
     worker->engine = engine;
     worker->index = index;
     worker->loop = engine->conf.loops[index];
+    if (engine->conf.tally)
+        worker->tally = ps_tally_loop(engine->conf.tally, index);
     worker->drain_task.fn = on_drain;
     worker->reconfigure_task.fn = on_reconfigure;
     for (size_t i = 0; i < PS_VERIFY_BUCKETS; i++)
@@ -331,10 +333,19 @@ ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out)
         for (size_t c = 0; c < PS_ENGINE_COUNTER_COUNT; c++)
             out->counters[c] += atomic_load_explicit(
                 &engine->workers[i].counters[c], memory_order_relaxed);
+    for (unsigned i = 0; i < engine->conf.n_loops; i++)
+        for (size_t c = 0; c < PS_RC_COUNT; c++)
+            out->errors[c] += atomic_load_explicit(
+                &engine->workers[i].errors[c], memory_order_relaxed);
     out->counters[PS_ENGINE_INVALIDATIONS] +=
         atomic_load_explicit(&engine->applied, memory_order_relaxed);
     struct ps_store_stats store;
     ps_store_stats(engine->store, &store);
     out->store_bytes = store.bytes;
+    out->store_max_bytes = store.max_bytes;
     out->store_entries = store.entries;
+    out->store_evicted = store.evicted;
+    struct ps_policy_stats policy;
+    ps_policy_stats(engine->policy, &policy);
+    out->switched_off = policy.switched_off;
 }

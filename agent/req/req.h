@@ -20,6 +20,7 @@
 #include "agent/config/config.h"
 #include "agent/pool/pool.h"
 #include "agent/sql/sql.h"
+#include "agent/telemetry/tally.h"
 #include "common/arena.h"
 #include "common/err.h"
 #include "common/io/loop.h"
@@ -181,6 +182,8 @@ struct ps_engine_conf {
     unsigned verify_every;   /* of so many hits one is checked; 0: none */
     unsigned stale_permille; /* answers that may be stale in automatic mode,
                                 while writes go past Portside; 0: 10 */
+    struct ps_tally *tally;  /* n_loops; outlives the engine. NULL: nothing is
+                                counted by template */
 };
 /* Makes store, spaces, policy, catalogues, principals and the loops' pools.
  * NULL without memory. */
@@ -219,7 +222,9 @@ enum ps_engine_counter {
 };
 struct ps_engine_stats {
     uint64_t counters[PS_ENGINE_COUNTER_COUNT];
-    uint64_t store_bytes, store_entries;
+    uint64_t errors[PS_RC_COUNT]; /* of them, by code */
+    uint64_t store_bytes, store_max_bytes, store_entries, store_evicted;
+    uint64_t switched_off; /* times that a template's answers were given up */
 };
 void ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out);
 

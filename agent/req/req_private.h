@@ -42,6 +42,7 @@ struct ps_worker {
     struct ps_loop *loop;
     struct ps_pool *pool;
     struct ps_flights *flights;
+    struct ps_tally_loop *tally; /* NULL: no counting by template */
     /* Logins under way, by principal: equal ones wait for the first. */
     struct ps_list verifying[PS_VERIFY_BUCKETS];
     unsigned unverified; /* hits since the last one that was checked */
@@ -52,6 +53,7 @@ struct ps_worker {
     _Atomic bool reconfigure_posted;
     /* Written by this loop only, read by anybody. */
     _Atomic uint64_t counters[PS_ENGINE_COUNTER_COUNT];
+    _Atomic uint64_t errors[PS_RC_COUNT]; /* of them, by code */
 } __attribute__((aligned(64)));
 
 struct ps_engine {
@@ -97,6 +99,8 @@ struct ps_run {
     struct ps_entry *spare; /* what is served where the origin fails */
     const char *why;        /* code of the reason, so far */
     uint64_t looked_us;     /* when LOOKUP began */
+    uint64_t took_us;       /* until memory answered */
+    bool found_changed;     /* a write had ended the answer in memory */
     bool verified;          /* the password logged in not long ago */
     bool homed;             /* has passed HOME: the members below are set */
     /* Owners of reply.body; at most one is set. */
@@ -125,6 +129,7 @@ struct ps_run {
 
     struct ps_statement statement;
     struct ps_sql_analysis *analysis;
+    uint32_t tally;             /* id of its template */
     struct ps_space *space;     /* reference or NULL */
     struct ps_catalog *catalog; /* reference or NULL */
     struct ps_catalog_wait catalog_wait;
@@ -146,12 +151,15 @@ struct ps_run {
     uint64_t pool_us;
 
     struct ps_rows_json *encoder;
+    uint64_t n_rows; /* in the reply */
     struct ps_outcome outcome;
     uint64_t born_us; /* just before the statement was sent */
     bool asked;       /* the policy was, once per request */
     struct ps_rule_choice rule;
     bool policy_keeps;
-    bool keep; /* the policy, the client and the lease say so */
+    bool repeated;        /* the very query was executed before */
+    uint64_t auto_ttl_ms; /* of automatic mode, whatever the rule; 0: unknown */
+    bool keep;            /* the policy, the client and the lease say so */
     uint64_t ttl_ms;
     bool cancelled; /* a cancel was sent on conn */
     bool retried;
@@ -196,6 +204,14 @@ ps_worker_count(struct ps_worker *worker, enum ps_engine_counter counter)
     atomic_store_explicit(&worker->counters[counter], value + 1,
                           memory_order_relaxed);
 }
+static inline void
+ps_worker_count_error(struct ps_worker *worker, enum ps_rc rc)
+{
+    uint64_t value =
+        atomic_load_explicit(&worker->errors[rc], memory_order_relaxed);
+    atomic_store_explicit(&worker->errors[rc], value + 1, memory_order_relaxed);
+    ps_worker_count(worker, PS_ENGINE_ERRORS);
+}
 /* The front's loop: one request less. */
 void ps_worker_request_done(struct ps_worker *worker);
 /*
@@ -226,6 +242,13 @@ enum ps_next ps_run_serve(struct ps_run *run, struct ps_entry **entry,
 /* Instead of an error, if the client allows it and nothing is known to have
  * changed: then the next step is set. */
 bool ps_run_serve_spare(struct ps_run *run, enum ps_rc rc);
+
+/* ---- count.c ---- */
+
+/* What became of a request, on the front's loop. */
+void ps_run_count(struct ps_run *run);
+/* A served answer was checked; on the home loop. */
+void ps_run_count_verified(struct ps_run *run, bool stale);
 
 /* ---- step_acquire.c ---- */
 

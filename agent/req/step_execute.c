@@ -15,10 +15,19 @@
 
 /* ---- STAMP ---- */
 
-/* A rule that needs no learning. */
+/* A rule that needs no learning. The policy is asked all the same, for the
+ * count: does this query come again, and what would it give? */
 static void
 ask_rule(struct ps_run *run)
 {
+    struct ps_policy_ask ask = ps_run_policy_ask(run);
+    struct ps_policy_answer answer = {.ttl_ms = 0};
+    ask.auto_cached = false;
+    if (ps_policy_ask_all(run->engine->policy, &ask, &answer) ==
+        PS_POLICY_OFF) {
+        run->repeated = answer.repeated;
+        run->auto_ttl_ms = answer.auto_ttl_ms;
+    }
     if (run->rule.mode == PS_RULE_TTL && run->rule.ttl_ms > 0) {
         run->ttl_ms = run->rule.ttl_ms;
         run->policy_keeps = true;
@@ -40,7 +49,13 @@ ask_policy(struct ps_run *run)
         return;
     }
     const struct ps_policy_ask ask = ps_run_policy_ask(run);
-    switch (ps_policy_ask(run->engine->policy, &ask, &run->ttl_ms)) {
+    struct ps_policy_answer answer = {.ttl_ms = 0};
+    enum ps_policy_verdict verdict =
+        ps_policy_ask_all(run->engine->policy, &ask, &answer);
+    run->ttl_ms = answer.ttl_ms;
+    run->auto_ttl_ms = answer.auto_ttl_ms;
+    run->repeated = answer.repeated;
+    switch (verdict) {
     case PS_POLICY_STORE:
         run->policy_keeps = true;
         return;

@@ -67,32 +67,6 @@ ps_step_leave(struct ps_run *run)
     return PS_NEXT_WAIT;
 }
 
-static void
-count(struct ps_run *run)
-{
-    const struct ps_reply *reply = &run->req->reply;
-    if (run->req->verifies)
-        return; /* nobody's request */
-    if (reply->rc != PS_OK)
-        ps_worker_count(run->front, PS_ENGINE_ERRORS);
-    switch (reply->verdict) {
-    case PS_VERDICT_HIT:
-        ps_worker_count(run->front, PS_ENGINE_HITS);
-        return;
-    case PS_VERDICT_MISS:
-    case PS_VERDICT_STALE:
-        ps_worker_count(run->front, PS_ENGINE_MISSES);
-        return;
-    case PS_VERDICT_BYPASS:
-        ps_worker_count(run->front, run->homed && run->writes
-                                        ? PS_ENGINE_WRITES
-                                        : PS_ENGINE_BYPASSES);
-        return;
-    case PS_VERDICT_NONE:
-        return;
-    }
-}
-
 enum ps_next
 ps_step_finish(struct ps_run *run)
 {
@@ -105,7 +79,7 @@ ps_step_finish(struct ps_run *run)
     }
     req->reply.reason = run->why;
     req->reply.parse_us = req->parse_us;
-    count(run);
+    ps_run_count(run);
     ps_entry_unref(&run->old);
     ps_entry_unref(&run->spare);
     ps_principal_unref(&run->principal);

@@ -25,6 +25,7 @@ ps_step_build(struct ps_run *run)
                            NULL);
     reply->rc = PS_OK;
     reply->body = (struct ps_str){run->body, len};
+    run->n_rows = ps_rows_json_count(run->encoder);
     reply->encode_us = ps_clock_now_us(run->engine->conf.clock) - from_us;
     return ps_go(&run->step, run->cacheable ? PS_STEP_STORE : PS_STEP_LEAVE);
 }
@@ -71,6 +72,8 @@ make_entry(struct ps_run *run)
                                                        run->ttl_ms)
                                 : run->born_us,
         .revision = run->conf->revision,
+        .tally = run->tally,
+        .rows = (uint32_t)PS_MIN(run->n_rows, (uint64_t)UINT32_MAX),
     };
     return ps_entry_new(&spec);
 }

@@ -46,6 +46,8 @@ stale(struct ps_run *run, struct ps_entry **entry, enum ps_reason reason)
 {
     run->req->reply.verdict = PS_VERDICT_STALE;
     run->why = ps_reason_code(reason);
+    run->found_changed =
+        reason == PS_REASON_INVALIDATED || reason == PS_REASON_WRITE_IN_FLIGHT;
     ps_entry_unref(entry);
     return miss(run);
 }
@@ -143,6 +145,7 @@ ps_run_serve(struct ps_run *run, struct ps_entry **entry,
     run->why = ps_reason_code(reason);
     reply->age_ms = (int64_t)((now_us - PS_MIN(now_us, born_us)) / 1000);
     reply->ttl_ms = ((int64_t)expires_us - (int64_t)now_us) / 1000;
+    run->took_us = now_us - PS_MIN(now_us, run->req->received_us);
     if (reason == PS_REASON_HIT)
         reply->lookup_us = now_us - run->looked_us;
     return ps_go(&run->step, run->homed ? PS_STEP_LEAVE : PS_STEP_FINISH);

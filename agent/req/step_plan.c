@@ -51,6 +51,10 @@ ps_step_analyse(struct ps_run *run)
     if (rc != PS_OK)
         return ps_run_fail(run, rc, NULL);
     const struct ps_sql_analysis *a = run->analysis;
+    if (run->at->tally)
+        run->tally =
+            ps_tally_id(run->engine->conf.tally, ps_str_of(run->conf->id),
+                        a->fingerprint, a->template_text);
     if (a->opens_transaction && !a->ends_transaction)
         return ps_run_fail(run, PS_TRANSACTION, NULL);
     /* NULL: the table is full; then nothing is kept. */

@@ -167,6 +167,7 @@ ps_run_verify(struct ps_run *run)
                           run->req->reply.body, &found))
         return;
     ps_worker_count(run->at, PS_ENGINE_VERIFIED);
+    ps_run_count_verified(run, found.stale);
     if (!found.stale)
         return;
     ps_worker_count(run->at, PS_ENGINE_STALE_FOUND);

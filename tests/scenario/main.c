@@ -36,6 +36,7 @@ static const struct {
     {"drain",         scn_drain        },
     {"expect_agent",  scn_expect_agent },
     {"expect_origin", scn_expect_origin},
+    {"usage",         scn_usage        },
 };
 
 static void

@@ -174,6 +174,9 @@ scn_engine(struct scn_world *world)
         PS_CHECK(world->loops[i]);
     }
     world->conf.n_loops = world->n_loops;
+    world->tally = ps_tally_new(64, world->n_loops);
+    PS_CHECK(world->tally);
+    world->conf.tally = world->tally;
     world->engine = ps_engine_new(&world->conf);
     PS_CHECK(world->engine);
     return world->engine;
@@ -222,6 +225,7 @@ scn_world_done(struct scn_world *world, struct scn_line *line)
 {
     scn_requests_done(world, line);
     check_nothing_left(world, line);
+    ps_tally_free(&world->tally);
     for (unsigned i = 0; i < world->n_loops; i++)
         ps_loop_free(&world->loops[i]);
     for (size_t i = 0; i < SCN_CACHES_MAX; i++)

@@ -37,6 +37,7 @@ struct scn_world {
     struct ps_lease lease;
     struct ps_publisher publisher;
     struct ps_engine_conf conf;
+    struct ps_tally *tally;
     struct ps_engine *engine; /* made by the first command that needs it */
     struct scn_cache caches[SCN_CACHES_MAX];
     uint64_t version; /* of the definitions */
@@ -88,6 +89,8 @@ void scn_ask(struct scn_world *world, struct scn_line *line);
 void scn_expect(struct scn_world *world, struct scn_line *line);
 void scn_abandon(struct scn_world *world, struct scn_line *line);
 void scn_requests_done(struct scn_world *world, struct scn_line *line);
+/* usage.c */
+void scn_usage(struct scn_world *world, struct scn_line *line);
 /* tables.c */
 void scn_table(struct scn_world *world, struct scn_line *line);
 void scn_view(struct scn_world *world, struct scn_line *line);
