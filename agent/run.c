@@ -27,6 +27,7 @@
 enum {
     PEM_MAX = 1 << 20,
     GOODBYE_TIMEOUT_MS = 3000,
+    REPLY_BATCH = 32,
     EXIT_REVOKED = 3
 };
 
@@ -254,6 +255,7 @@ start_fronts(struct agent *a, struct ps_err *err)
             .loop = a->loops[i],
             .loop_index = i,
             .engine = a->engine,
+            .reply_batch = REPLY_BATCH,
             .limits = {.max_head_bytes = 16 << 10,
                        .max_body_bytes = (size_t)s->max_body_bytes,
                        .max_buffered_bytes = (size_t)s->max_buffered_bytes,

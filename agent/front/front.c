@@ -99,6 +99,17 @@ set_time_limits(struct ps_front *front)
     front->sweep_ms = PS_MAX(least / 4, (uint64_t)SWEEP_MIN_MS);
 }
 
+/* ---- replies of one turn ---- */
+
+/* The mailbox comes after the descriptors, in the same turn. */
+static void
+on_flush(struct ps_task *task)
+{
+    struct ps_front *front = PS_CONTAINER_OF(task, struct ps_front, flush);
+    front->flush_posted = false;
+    ps_http_flush(front);
+}
+
 /* ---- life ---- */
 
 struct ps_front *
@@ -113,6 +124,7 @@ ps_front_new(const struct ps_front_conf *conf)
     set_time_limits(front);
     for (int i = 0; i < PS_HTTP_WAIT_COUNT; i++)
         ps_list_init(&front->waiting[i]);
+    front->flush.fn = on_flush;
     ps_timer_init(&front->sweep, conf->loop, on_sweep, front);
     ps_buffers_init(
         &front->buffers,
@@ -195,6 +207,8 @@ ps_front_free(struct ps_front **front)
     for (int i = 0; i < PS_HTTP_WAIT_COUNT; i++)
         close_all(f, (enum ps_http_wait)i);
     ps_timer_stop(&f->sweep);
+    if (f->flush_posted)
+        ps_loop_unpost(f->conf.loop, &f->flush);
     ps_exchanges_done(&f->exchanges);
     ps_buffers_done(&f->buffers);
     f->magic = 0;

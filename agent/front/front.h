@@ -27,6 +27,9 @@ struct ps_front_conf {
     unsigned loop_index;
     struct ps_engine *engine;
     struct ps_front_limits limits;
+    /* Replies that are written together when a turn of the loop brings several
+     * requests; 0 or 1: each at once. */
+    size_t reply_batch;
     /* "127.0.0.1:8080", "[::]:8443"; NULL: no such listener. Several loops
      * listen at the same address by SO_REUSEPORT. */
     const char *listen_http;

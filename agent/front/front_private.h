@@ -23,6 +23,7 @@
     X(HEAD)      /* a part of a head */                                    \
     X(BODY)      /* a part of a body */                                    \
     X(ENGINE)    /* the answer */                                          \
+    X(REPLY)     /* the end of this turn, then it is written */            \
     X(WRITE)     /* room in the socket's buffer */                         \
     X(LINGER)    /* reply sent, peer may still be sending: RFC 9112 9.6 */ \
     X(GONE)      /* closed; the engine still has its request */
@@ -91,6 +92,9 @@ struct ps_front {
     struct ps_timer sweep;
     uint64_t sweep_ms;
     bool draining;
+    bool gathering;       /* a connection reads: its reply waits for others */
+    struct ps_task flush; /* writes what waits for the end of the turn */
+    bool flush_posted;
     struct ps_buffers buffers;
     struct ps_exchanges exchanges;
 };
@@ -107,6 +111,8 @@ struct ps_http *ps_http_open(struct ps_front *front,
 void ps_http_refuse(struct ps_http *http, enum ps_rc rc, const char *message);
 /* Closes at once; a request under way is abandoned. */
 void ps_http_close(struct ps_http *http);
+/* Writes the replies that wait for the end of the turn. */
+void ps_http_flush(struct ps_front *front);
 /* Its time limit has passed. */
 void ps_http_expired(struct ps_http *http);
 /* The engine's done callback. */

