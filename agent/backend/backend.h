@@ -61,6 +61,8 @@ struct ps_statement {
     size_t n_params;
     uint64_t timeout_ms; /* then it is cancelled: PS_QUERY_TIMEOUT */
     bool may_write;      /* a lost connection is PS_OUTCOME_UNKNOWN */
+    bool single;         /* PostgreSQL: the extended protocol, which takes one
+                            statement only, without parameters too */
 };
 
 /* State of the session after an operation, as the server reports it. */
@@ -76,6 +78,7 @@ struct ps_outcome {
     enum ps_conn_state state;
     char command[64];   /* "SELECT", "INSERT": first words of the tag */
     uint64_t rows;      /* returned or affected */
+    uint64_t insert_id; /* MySQL: LAST_INSERT_ID of it; 0: none */
     uint64_t origin_us; /* from sent to complete */
     /* The statement certainly did not run (refused before it was sent). */
     bool not_sent;

@@ -76,6 +76,7 @@ struct my_exec {
     bool retried;  /* prepared anew, because the server asked for it */
     bool again;    /* to be prepared anew once the old one is closed */
     uint64_t rows;
+    uint64_t insert_id;
     uint64_t begun_us;
 };
 
@@ -215,6 +216,9 @@ void ps_my_cancel_forget(struct my_cancel **cancel);
 void ps_my_statement_error(unsigned number, const char *sqlstate,
                            const char *message, struct ps_err *err,
                            bool *fatal);
+/* The same for a sink that has an error function. */
+void ps_my_tell_error(unsigned number, const char *sqlstate,
+                      const char *message, struct ps_sink *sink);
 bool ps_my_was_interrupted(unsigned number);
 enum ps_rc ps_my_connect_error(MYSQL *my, bool verifies, struct ps_err *err);
 

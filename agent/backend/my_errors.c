@@ -66,6 +66,16 @@ ps_my_statement_error(unsigned number, const char *sqlstate,
     }
 }
 
+void
+ps_my_tell_error(unsigned number, const char *sqlstate, const char *message,
+                 struct ps_sink *sink)
+{
+    struct ps_origin_error error = {.number = number};
+    error.fields[PS_ORIGIN_ERROR_MESSAGE] = message;
+    error.fields[PS_ORIGIN_ERROR_CODE] = sqlstate;
+    sink->error(sink, &error);
+}
+
 /* ---- connecting ---- */
 
 static const struct {

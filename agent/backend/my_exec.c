@@ -63,6 +63,7 @@ finish_execute(struct my_conn *self)
     out.err = e->failure;
     out.state = state_of(self);
     out.rows = e->rows;
+    out.insert_id = e->insert_id;
     out.origin_us = ps_clock_now_us(ps_loop_clock(self->loop)) - e->begun_us;
     out.not_sent = e->not_sent;
     e->statement = NULL;
@@ -167,6 +168,8 @@ ps_my_exec_failed(struct my_conn *self, unsigned number, const char *sqlstate,
         e->unsure = !e->not_sent;
     }
     if (e->failure.rc == PS_OK) {
+        if (err.rc == PS_ORIGIN_SQL && e->sink && e->sink->error)
+            ps_my_tell_error(number, sqlstate, message, e->sink);
         e->failure = err;
         e->failed_cancelled = !fatal && ps_my_was_interrupted(number);
     }
@@ -201,6 +204,7 @@ result_begun(struct my_conn *self)
 {
     if (mysql_field_count(self->my) == 0) {
         self->exec.rows = mysql_affected_rows(self->my);
+        self->exec.insert_id = mysql_insert_id(self->my);
         self->step = MY_STEP_NEXT;
         return mysql_more_results(self->my) ? MY_GO : ps_my_exec_complete(self);
     }
@@ -397,6 +401,7 @@ stmt_result_begun(struct my_conn *self)
     MYSQL_STMT *stmt = self->current->stmt;
     if (mysql_stmt_field_count(stmt) == 0) {
         self->exec.rows = mysql_stmt_affected_rows(stmt);
+        self->exec.insert_id = mysql_stmt_insert_id(stmt);
         self->step = MY_STEP_STMT_NEXT;
         return mysql_stmt_more_results(stmt) ? MY_GO
                                              : ps_my_exec_complete(self);

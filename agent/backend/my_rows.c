@@ -64,12 +64,16 @@ ps_my_take_columns(struct my_conn *self, const MYSQL_FIELD *fields, unsigned n)
     self->n_columns = n;
     for (unsigned i = 0; i < n; i++) {
         self->columns[i] = (struct ps_column){
-            .name = {fields[i].name, fields[i].name_length},
+            .name = {fields[i].name,      fields[i].name_length     },
             .type = type_of(&fields[i]),
             .type_modifier = (int32_t)fields[i].decimals,
             .type_size = (int32_t)PS_MIN(fields[i].length, INT32_MAX),
             .flags = fields[i].flags,
             .charset = fields[i].charsetnr,
+            .table_name = {fields[i].table,     fields[i].table_length    },
+            .org_table = {fields[i].org_table, fields[i].org_table_length},
+            .database = {fields[i].db,        fields[i].db_length       },
+            .org_name = {fields[i].org_name,  fields[i].org_name_length },
         };
     }
     if (e->sink && e->why == PS_OK)

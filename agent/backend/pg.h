@@ -106,6 +106,8 @@ bool ps_pg_tls_pending(PGconn *pg);
  * *fatal: the server closes the connection. */
 void ps_pg_result_error(const PGresult *result, struct ps_err *err,
                         bool *fatal);
+/* The same error with all its fields, for a sink that has an error function. */
+void ps_pg_tell_error(const PGresult *result, struct ps_sink *sink);
 /* How far a connection attempt had come. */
 enum pg_stage {
     PG_STAGE_TCP,

@@ -52,6 +52,35 @@ ps_pg_result_error(const PGresult *result, struct ps_err *err, bool *fatal)
     }
 }
 
+static const int diag_codes[PS_ORIGIN_ERROR_COUNT] = {
+    [PS_ORIGIN_ERROR_MESSAGE] = PG_DIAG_MESSAGE_PRIMARY,
+    [PS_ORIGIN_ERROR_CODE] = PG_DIAG_SQLSTATE,
+    [PS_ORIGIN_ERROR_DETAIL] = PG_DIAG_MESSAGE_DETAIL,
+    [PS_ORIGIN_ERROR_HINT] = PG_DIAG_MESSAGE_HINT,
+    [PS_ORIGIN_ERROR_POSITION] = PG_DIAG_STATEMENT_POSITION,
+    [PS_ORIGIN_ERROR_INTERNAL_POSITION] = PG_DIAG_INTERNAL_POSITION,
+    [PS_ORIGIN_ERROR_INTERNAL_QUERY] = PG_DIAG_INTERNAL_QUERY,
+    [PS_ORIGIN_ERROR_SEVERITY] = PG_DIAG_SEVERITY,
+    [PS_ORIGIN_ERROR_WHERE] = PG_DIAG_CONTEXT,
+    [PS_ORIGIN_ERROR_TABLE] = PG_DIAG_TABLE_NAME,
+    [PS_ORIGIN_ERROR_COLUMN] = PG_DIAG_COLUMN_NAME,
+    [PS_ORIGIN_ERROR_SCHEMA] = PG_DIAG_SCHEMA_NAME,
+    [PS_ORIGIN_ERROR_DATA_TYPE] = PG_DIAG_DATATYPE_NAME,
+    [PS_ORIGIN_ERROR_CONSTRAINT] = PG_DIAG_CONSTRAINT_NAME,
+    [PS_ORIGIN_ERROR_FILE] = PG_DIAG_SOURCE_FILE,
+    [PS_ORIGIN_ERROR_LINE] = PG_DIAG_SOURCE_LINE,
+    [PS_ORIGIN_ERROR_ROUTINE] = PG_DIAG_SOURCE_FUNCTION,
+};
+
+void
+ps_pg_tell_error(const PGresult *result, struct ps_sink *sink)
+{
+    struct ps_origin_error error = {.number = 0};
+    for (size_t i = 0; i < PS_ORIGIN_ERROR_COUNT; i++)
+        error.fields[i] = PQresultErrorField(result, diag_codes[i]);
+    sink->error(sink, &error);
+}
+
 /* ------------------------------------------------------------ connecting */
 
 /* The SQLSTATE of a verbose message; "" when there is none. */

@@ -282,6 +282,8 @@ take_error(struct pg_exec *e, const PGresult *result)
         e->unsure = true;
     if (e->failure.rc != PS_OK)
         return;
+    if (!fatal && e->sink && e->sink->error)
+        ps_pg_tell_error(result, e->sink);
     e->failure = err;
     e->failed_cancelled = !fatal && strcmp(err.sqlstate, "57014") == 0;
 }
@@ -495,13 +497,14 @@ finish_later(struct pg_conn *self)
 }
 
 /* Without parameters the simple protocol, in which one text may hold several
- * statements; with them the extended one: as node-pg does. */
+ * statements; with them the extended one: as node-pg does. Or the extended one
+ * always, where only a single statement is wanted. */
 static bool
 send_statement(struct pg_conn *self, const struct ps_statement *statement,
                const char *const *values)
 {
     const char *sql = self->text.data;
-    int sent = statement->n_params
+    int sent = statement->n_params || statement->single
                    ? PQsendQueryParams(self->pg, sql, (int)statement->n_params,
                                        NULL, values, NULL, NULL, 0)
                    : PQsendQuery(self->pg, sql);

@@ -1,6 +1,7 @@
 /* Exchanges: their pool, and the three kinds of replies. */
 #include "agent/front/exchange.h"
 
+#include "agent/front/protocol.h"
 #include "common/check.h"
 
 #include <stdlib.h>
@@ -74,7 +75,9 @@ ps_exchange_take(struct ps_exchanges *exchanges, struct ps_http *http)
     x->state = PS_EXCHANGE_NEW;
     x->started = x->head_only = x->last = x->keep_alive_1_0 = false;
     x->charged = x->head_len = x->written = 0;
-    x->body = PS_STR_NONE;
+    x->body = x->before = x->after = PS_STR_NONE;
+    x->protocol = NULL;
+    x->content_type = NULL;
     return x;
 }
 
@@ -113,14 +116,15 @@ ps_exchange_charge(struct ps_exchanges *exchanges, struct ps_exchange *x)
 static void
 ready(struct ps_exchange *x, struct ps_reply_head *head)
 {
-    head->body_len = x->body.len;
+    head->body_len = x->before.len + x->body.len + x->after.len;
+    head->content_type = x->content_type;
     if (x->last)
         head->connection = PS_REPLY_CONNECTION_CLOSE;
     else if (x->keep_alive_1_0)
         head->connection = PS_REPLY_CONNECTION_KEEP_ALIVE;
     x->head_len = ps_reply_head_write(x->head, head);
     if (x->head_only)
-        x->body.len = 0;
+        x->body.len = x->before.len = x->after.len = 0;
     x->state = PS_EXCHANGE_READY;
 }
 
@@ -134,20 +138,49 @@ code_of(const struct ps_err *err)
                : ps_err_info(err->rc)->code;
 }
 
-/* text becomes the JSON of an error. */
-static void
-write_error(struct ps_exchange *x, const struct ps_err *err)
+/* text becomes the JSON of an error; its status is returned. reply: of the
+ * engine, or NULL. */
+static int
+write_error(struct ps_exchange *x, const struct ps_err *err,
+            const struct ps_reply *reply)
 {
     const struct ps_err_info *info = ps_err_info(err->rc);
     struct ps_str message =
         ps_str_of(err->message[0] ? err->message : info->sentence);
+    int status = info->http_status;
     ps_buf_clear(&x->text);
-    ps_reply_error_body(&x->text, info->http_status, code_of(err), message);
+    x->content_type = NULL;
+    if (x->protocol && x->protocol->error)
+        status = x->protocol->error(x, err, reply, &x->text);
+    else
+        ps_reply_error_body(&x->text, status, code_of(err), message);
     x->body = ps_buf_str(&x->text);
-    if (ps_buf_rc(&x->text) != PS_OK) /* without memory: fewer words */
+    if (ps_buf_rc(&x->text) != PS_OK) { /* without memory: fewer words */
         x->body = PS_STR("{\"statusCode\":503,\"code\":\"no_memory\","
                          "\"error\":\"Service Unavailable\","
                          "\"message\":\"not enough memory\"}");
+        status = 503;
+    }
+    return status;
+}
+
+/* What the protocol puts around the engine's bytes. */
+static enum ps_rc
+frame(struct ps_exchange *x)
+{
+    size_t split;
+    ps_buf_clear(&x->text);
+    if (x->protocol->before)
+        x->protocol->before(x, &x->text);
+    split = x->text.len;
+    if (x->protocol->after)
+        x->protocol->after(x, &x->text);
+    if (ps_buf_rc(&x->text) != PS_OK)
+        return PS_NO_MEMORY;
+    x->before = (struct ps_str){x->text.data, split};
+    x->after = (struct ps_str){x->text.data ? x->text.data + split : NULL,
+                               x->text.len - split};
+    return PS_OK;
 }
 
 void
@@ -156,15 +189,20 @@ ps_exchange_reply_engine(struct ps_exchange *x)
     const struct ps_reply *reply = &x->request.req.reply;
     struct ps_reply_head head = {
         .status = 200, .reply = reply, .retry_after_ms = reply->retry_after_ms};
-    if (PS_LIKELY(reply->rc == PS_OK)) {
+    enum ps_rc rc = reply->rc;
+    if (PS_LIKELY(rc == PS_OK)) {
         x->body = reply->body;
-    } else {
+        if (x->protocol && (x->protocol->before || x->protocol->after))
+            rc = frame(x);
+    }
+    if (PS_UNLIKELY(rc != PS_OK)) {
         struct ps_err err = reply->err;
-        err.rc = reply->rc;
-        head.status = ps_err_info(reply->rc)->http_status;
-        if (reply->rc == PS_SHUTTING_DOWN)
+        err.rc = rc;
+        if (reply->rc == PS_OK)
+            ps_err_set(&err, rc, NULL);
+        if (rc == PS_SHUTTING_DOWN)
             x->last = true;
-        write_error(x, &err);
+        head.status = write_error(x, &err, reply);
     }
     ready(x, &head);
 }
@@ -173,11 +211,10 @@ void
 ps_exchange_reply_error(struct ps_exchange *x, const struct ps_err *err,
                         const char *extra)
 {
-    const struct ps_err_info *info = ps_err_info(err->rc);
-    struct ps_reply_head head = {.status = info->http_status, .extra = extra};
-    if (info->http_status == 503)
+    struct ps_reply_head head = {.status = write_error(x, err, NULL),
+                                 .extra = extra};
+    if (ps_err_info(err->rc)->http_status == 503)
         head.retry_after_ms = 1000;
-    write_error(x, err);
     ready(x, &head);
 }
 

@@ -12,10 +12,12 @@
 
 #include "agent/front/buffers.h"
 #include "agent/front/polyscale.h"
+#include "agent/front/query.h"
 #include "agent/front/reply.h"
 #include "common/buf.h"
 
 struct ps_http;
+struct ps_protocol; /* protocol.h */
 
 enum ps_exchange_state {
     PS_EXCHANGE_NEW,
@@ -27,7 +29,13 @@ struct ps_exchange {
     unsigned magic;
     enum ps_exchange_state state;
     struct ps_http *http;
-    struct ps_polyscale_request request; /* valid when started */
+    const struct ps_protocol *protocol; /* NULL: a path without one */
+    /* Valid when started; each begins with its req. */
+    union {
+        struct ps_req req;
+        struct ps_polyscale_request polyscale;
+        struct ps_query_request query;
+    } request;
     bool started; /* by ps_req_start: ps_req_done is due */
     struct ps_arena *arena;
     size_t charged; /* bytes of the arena counted in buffers */
@@ -39,8 +47,11 @@ struct ps_exchange {
     char head[PS_REPLY_HEAD_MAX];
     size_t head_len;
     struct ps_str body; /* the engine's (valid until ps_req_done) or text's */
+    /* What the protocol puts around the engine's body; in text. */
+    struct ps_str before, after;
+    const char *content_type; /* NULL: JSON */
     struct ps_buf text;
-    size_t written; /* of head and body together */
+    size_t written; /* of head, before, body and after together */
     struct ps_exchange *next_free;
 };
 

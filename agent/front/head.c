@@ -170,6 +170,31 @@ content_length(struct ps_head *head, struct ps_str value)
     return 0;
 }
 
+static const struct ps_str kept_names[PS_HEAD_KEPT_COUNT] = {
+#define X(name, text) {text, sizeof(text) - 1},
+    PS_HEAD_KEPT_TABLE(X)
+#undef X
+};
+
+static int
+keep(struct ps_head *head, struct ps_str name, struct ps_str value)
+{
+    for (int i = 0; i < PS_HEAD_KEPT_COUNT; i++) {
+        if (name.len != kept_names[i].len ||
+            !ps_str_eq_nocase(name, kept_names[i]))
+            continue;
+        struct ps_head_span *span = &head->kept[i];
+        if (span->at > 0 && i == PS_HEAD_ACCEPT)
+            return 0;
+        if (span->at > 0)
+            return bad(head, "a header that must be there once is there twice");
+        span->at = (size_t)(value.ptr - head->base);
+        span->len = value.len;
+        return 0;
+    }
+    return 0;
+}
+
 /* The few headers that matter, told apart by their length first. */
 static int
 header(struct ps_head *head, struct ps_str name, struct ps_str value)
@@ -181,13 +206,15 @@ header(struct ps_head *head, struct ps_str name, struct ps_str value)
         return 0;
     case 6:
         if (!ps_str_eq_nocase(name, PS_STR("expect")))
-            return 0;
+            return keep(head, name, value);
         if (ps_str_eq_nocase(value, PS_STR("100-continue")))
             head->expect_continue = true;
         return 0;
     case 13:
         if (ps_str_eq_nocase(name, PS_STR("cache-control")))
             cache_control(head, value);
+        else
+            return keep(head, name, value);
         return 0;
     case 14:
         if (ps_str_eq_nocase(name, PS_STR("content-length")))
@@ -201,6 +228,12 @@ header(struct ps_head *head, struct ps_str name, struct ps_str value)
             return bad(head, "only the transfer coding chunked is accepted");
         head->chunked = true;
         return 0;
+    case 15: /* neon-array-mode */
+    case 20:
+    case 21:
+    case 22:
+    case 26:
+        return keep(head, name, value);
     default:
         return 0;
     }
@@ -343,4 +376,25 @@ ps_head_path(const struct ps_head *head, const char *base)
     if (query)
         path.len = (size_t)(query - path.ptr);
     return path;
+}
+
+struct ps_str
+ps_head_query(const struct ps_head *head, const char *base)
+{
+    struct ps_str target = {base + head->target.at, head->target.len};
+    const char *at = target.len ? memchr(target.ptr, '?', target.len) : NULL;
+    if (!at)
+        return PS_STR("");
+    size_t before = (size_t)(at - target.ptr) + 1;
+    return (struct ps_str){at + 1, target.len - before};
+}
+
+struct ps_str
+ps_head_value(const struct ps_head *head, const char *base,
+              enum ps_head_kept which)
+{
+    const struct ps_head_span *span = &head->kept[which];
+    if (span->at == 0)
+        return PS_STR_NONE;
+    return (struct ps_str){base + span->at, span->len};
 }

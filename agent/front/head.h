@@ -25,6 +25,24 @@ struct ps_head_span {
     size_t at, len;
 };
 
+/* Headers whose values protocols read. X(NAME, name in lower case) */
+#define PS_HEAD_KEPT_TABLE(X)                       \
+    X(ACCEPT, "accept")                             \
+    X(AUTHORIZATION, "authorization")               \
+    X(NEON_CONNECTION, "neon-connection-string")    \
+    X(NEON_RAW_TEXT, "neon-raw-text-output")        \
+    X(NEON_ARRAY_MODE, "neon-array-mode")           \
+    X(NEON_ISOLATION, "neon-batch-isolation-level") \
+    X(NEON_READ_ONLY, "neon-batch-read-only")       \
+    X(NEON_DEFERRABLE, "neon-batch-deferrable")
+
+enum ps_head_kept {
+#define X(name, text) PS_HEAD_##name,
+    PS_HEAD_KEPT_TABLE(X)
+#undef X
+    PS_HEAD_KEPT_COUNT
+};
+
 struct ps_head {
     llhttp_t parser;
     const char *base; /* during ps_head_feed only */
@@ -43,6 +61,9 @@ struct ps_head {
     /* Cache-Control of the request */
     bool no_cache, no_store, only_if_cached, has_max_age;
     uint64_t max_age_s, stale_if_error_s;
+    /* Without blanks around them; at 0: absent (the request line is there).
+     * A second one of the same name is refused, but of Accept ignored. */
+    struct ps_head_span kept[PS_HEAD_KEPT_COUNT];
     const char *problem; /* why it is bad: a sentence, static */
 };
 
@@ -63,5 +84,10 @@ PS_MUST_USE enum ps_head_result ps_head_feed(struct ps_head *head,
                                              size_t to, size_t *end);
 /* The path without scheme, authority and query; "*" stays. */
 struct ps_str ps_head_path(const struct ps_head *head, const char *base);
+/* What follows the path's question mark; empty when there is none. */
+struct ps_str ps_head_query(const struct ps_head *head, const char *base);
+/* A header's value, or an absent view. */
+struct ps_str ps_head_value(const struct ps_head *head, const char *base,
+                            enum ps_head_kept which);
 
 #endif

@@ -430,27 +430,37 @@ wait_for_others(struct ps_http *http)
     return wait_for(http, PS_HTTP_WAIT_REPLY);
 }
 
+/* The parts of the reply from the first byte on that is not written. */
+static int
+unwritten(const struct ps_exchange *x, struct iovec *parts)
+{
+    const struct ps_str all[PS_TRANSPORT_MAX_PARTS] = {
+        {x->head, x->head_len},
+        x->before, x->body, x->after
+    };
+    size_t skip = x->written;
+    int count = 0;
+    for (size_t i = 0; i < PS_TRANSPORT_MAX_PARTS; i++) {
+        size_t done = PS_MIN(skip, all[i].len);
+        skip -= done;
+        if (all[i].len > done)
+            parts[count++] = (struct iovec){
+                (void *)(uintptr_t)(all[i].ptr + done), all[i].len - done};
+    }
+    return count;
+}
+
 static enum step_result
 step_write(struct ps_http *http)
 {
     struct ps_exchange *x = http->exchange;
     struct ps_transport *t = http->transport;
-    size_t total = x->head_len + x->body.len;
+    size_t total = x->head_len + x->before.len + x->body.len + x->after.len;
     if (may_wait_for_others(http))
         return wait_for_others(http);
     while (x->written < total) {
         struct iovec parts[PS_TRANSPORT_MAX_PARTS];
-        int count = 0;
-        size_t in_body = 0;
-        if (x->written < x->head_len)
-            parts[count++] =
-                (struct iovec){x->head + x->written, x->head_len - x->written};
-        else
-            in_body = x->written - x->head_len;
-        if (x->body.len > in_body)
-            parts[count++] =
-                (struct iovec){(void *)(uintptr_t)(x->body.ptr + in_body),
-                               x->body.len - in_body};
+        int count = unwritten(x, parts);
         ssize_t n = t->ops->writev(t, parts, count);
         if (n == PS_TRANSPORT_BROKEN) {
             ps_http_close(http);

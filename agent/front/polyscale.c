@@ -7,6 +7,8 @@
  */
 #include "agent/front/polyscale.h"
 
+#include "agent/front/protocol.h"
+
 static const enum ps_dialect dialects[PS_PROVIDER_COUNT] = {
     [PS_PROVIDER_POSTGRES] = PS_DIALECT_POSTGRES,
     [PS_PROVIDER_MYSQL] = PS_DIALECT_MYSQL,
@@ -141,3 +143,12 @@ ps_polyscale_accept(struct ps_polyscale_request *request, struct ps_str text,
         return ps_err_set(err, PS_BODY_TOO_BIG, NULL);
     return PS_OK;
 }
+
+static enum ps_rc
+accept_input(struct ps_exchange *x, const struct ps_http_input *in,
+             struct ps_err *err)
+{
+    return ps_polyscale_accept(&x->request.polyscale, in->body, err);
+}
+
+const struct ps_protocol ps_protocol_polyscale = {.accept = accept_input};

@@ -7,10 +7,16 @@
 
 #include "common/check.h"
 
+enum {
+    EXTRA_MAX = 600
+};
+
 const char ps_reply_preflight[] =
     "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS\r\n"
     "Access-Control-Allow-Headers: *, Authorization, Cache-Control, "
-    "Content-Type\r\n"
+    "Content-Type, Neon-Connection-String, Neon-Raw-Text-Output, "
+    "Neon-Array-Mode, Neon-Batch-Isolation-Level, Neon-Batch-Read-Only, "
+    "Neon-Batch-Deferrable\r\n"
     "Access-Control-Max-Age: 86400\r\n"
     "Allow: GET, HEAD, POST, OPTIONS\r\n";
 const char ps_reply_allow_post[] = "Allow: POST, OPTIONS\r\n";
@@ -176,7 +182,8 @@ put_reply(char *at, const struct ps_reply *reply)
 static char *
 put_start(char *at, const struct ps_reply_head *head)
 {
-    if (PS_LIKELY(head->status == 200 && !head->no_body)) {
+    if (PS_LIKELY(head->status == 200 && !head->no_body &&
+                  !head->content_type)) {
         at = PUT(at, ok_lines);
     } else {
         at = PUT(at, "HTTP/1.1 ");
@@ -186,7 +193,11 @@ put_start(char *at, const struct ps_reply_head *head)
         at = PUT(at, "\r\n" COMMON_LINES);
         if (head->no_body)
             return at;
-        at = PUT(at, JSON_LINE "Content-Length: ");
+        at = PUT(at, "Content-Type: ");
+        at = put_text(
+            at, head->content_type ? head->content_type : "application/json",
+            64);
+        at = PUT(at, "\r\nContent-Length: ");
     }
     at = put_u64(at, head->body_len);
     return PUT(at, "\r\n");
@@ -209,7 +220,7 @@ ps_reply_head_write(char out[PS_REPLY_HEAD_MAX],
         at = PUT(at, "\r\n");
     }
     if (head->extra)
-        at = put_text(at, head->extra, 400);
+        at = put_text(at, head->extra, EXTRA_MAX);
     at = PUT(at, "\r\n");
     PS_CHECK(at - out <= PS_REPLY_HEAD_MAX);
     return (size_t)(at - out);

@@ -21,7 +21,8 @@ enum ps_reply_connection {
 struct ps_reply_head {
     int status;
     size_t body_len;
-    bool no_body; /* 204: neither Content-Type nor Content-Length */
+    const char *content_type; /* NULL: JSON */
+    bool no_body;             /* 204: neither Content-Type nor Content-Length */
     enum ps_reply_connection connection;
     const struct ps_reply *reply; /* cache headers of the engine, or NULL */
     uint64_t retry_after_ms;      /* 0: no such header */

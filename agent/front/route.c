@@ -1,10 +1,12 @@
 /* Which path and method mean what. */
 #include "agent/front/front_private.h"
+#include "agent/front/protocol.h"
 #include "common/check.h"
 
 enum target {
     TARGET_NONE,
     TARGET_SQL,
+    TARGET_QUERY,
     TARGET_HEALTHZ,
     TARGET_READYZ
 };
@@ -13,11 +15,12 @@ static const struct {
     struct ps_str path;
     enum target target;
 } targets[] = {
-    {{"/sql", 4},     TARGET_SQL    },
+    {{"/sql", 4},      TARGET_SQL    },
  /* What clients make of an endpoint that ends in a slash. */
-    {{"//sql", 5},    TARGET_SQL    },
-    {{"/healthz", 8}, TARGET_HEALTHZ},
-    {{"/readyz", 7},  TARGET_READYZ },
+    {{"//sql", 5},     TARGET_SQL    },
+    {{"/v1/query", 9}, TARGET_QUERY  },
+    {{"/healthz", 8},  TARGET_HEALTHZ},
+    {{"/readyz", 7},   TARGET_READYZ },
 };
 
 static enum target
@@ -38,21 +41,36 @@ fail(struct ps_exchange *x, enum ps_rc rc, const char *extra)
     ps_exchange_reply_error(x, &err, extra);
 }
 
+/* What Cache-Control said; a protocol may know better. */
+static void
+directives(struct ps_req *req, const struct ps_head *head)
+{
+    req->no_cache = head->no_cache;
+    req->no_store = head->no_store;
+    req->only_if_cached = head->only_if_cached;
+    req->has_max_age = head->has_max_age;
+    req->max_age_ms = head->max_age_s * 1000;
+    req->stale_if_error_ms = head->stale_if_error_s * 1000;
+}
+
 /* Hands a query to the engine. */
 static void
-start_sql(struct ps_http *http, struct ps_exchange *x)
+start(struct ps_http *http, struct ps_exchange *x)
 {
     const struct ps_front *front = http->front;
     const struct ps_clock *clock = ps_loop_clock(front->conf.loop);
+    const char *base = http->data + http->start;
     struct ps_req *req = &x->request.req;
     uint64_t received_us = ps_clock_now_us(clock);
+    const struct ps_http_input in = {
+        .body = {base + http->body_at, http->body_end - http->body_at},
+        .head = &http->head,
+        .head_base = base,
+    };
     struct ps_err err;
     ps_req_init(req, front->conf.engine, front->conf.loop_index, x->arena);
-    enum ps_rc rc = ps_polyscale_accept(
-        &x->request,
-        (struct ps_str){http->data + http->start + http->body_at,
-                        http->body_end - http->body_at},
-        &err);
+    directives(req, &http->head);
+    enum ps_rc rc = x->protocol->accept(x, &in, &err);
     if (rc == PS_OK && !ps_exchange_charge(&http->front->exchanges, x))
         rc = ps_err_set(&err, PS_NO_MEMORY, NULL);
     if (rc != PS_OK) {
@@ -60,12 +78,6 @@ start_sql(struct ps_http *http, struct ps_exchange *x)
         return;
     }
     req->source = ps_str_of(http->source);
-    req->no_cache = http->head.no_cache;
-    req->no_store = http->head.no_store;
-    req->only_if_cached = http->head.only_if_cached;
-    req->has_max_age = http->head.has_max_age;
-    req->max_age_ms = http->head.max_age_s * 1000;
-    req->stale_if_error_ms = http->head.stale_if_error_s * 1000;
     req->received_us = received_us;
     req->parse_us = ps_clock_now_us(clock) - received_us;
     req->done = ps_http_done;
@@ -76,10 +88,11 @@ start_sql(struct ps_http *http, struct ps_exchange *x)
 }
 
 static void
-route_sql(struct ps_http *http)
+route_protocol(struct ps_http *http, const struct ps_protocol *protocol)
 {
+    http->exchange->protocol = protocol;
     if (http->head.method == PS_HTTP_POST)
-        start_sql(http, http->exchange);
+        start(http, http->exchange);
     else
         fail(http->exchange, PS_METHOD, ps_reply_allow_post);
 }
@@ -135,7 +148,10 @@ ps_route(struct ps_http *http)
     }
     switch (find_target(path)) {
     case TARGET_SQL:
-        route_sql(http);
+        route_protocol(http, &ps_protocol_polyscale);
+        return;
+    case TARGET_QUERY:
+        route_protocol(http, &ps_protocol_query);
         return;
     case TARGET_HEALTHZ:
         route_healthz(http);

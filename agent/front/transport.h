@@ -27,7 +27,7 @@ enum {
 };
 
 enum {
-    PS_TRANSPORT_MAX_PARTS = 2 /* of one writev: head and body */
+    PS_TRANSPORT_MAX_PARTS = 4 /* of one writev: head, body, what is around */
 };
 
 struct ps_transport_ops {

@@ -83,8 +83,12 @@ enum ps_reason {
     PS_REASON_COUNT
 };
 
+/* Part of the key (hazard 27): one for each form of the bytes. */
 enum ps_result_format {
-    PS_FORMAT_POLYSCALE = 1 /* part of the key (hazard 27) */
+    PS_FORMAT_POLYSCALE = 1,
+    PS_FORMAT_PLANETSCALE = 2,
+    PS_FORMAT_QUERY = 8, /* to 11: array rows + 1, NDJSON + 2 */
+    PS_FORMAT_NEON = 16  /* to 19: array rows + 1, raw text + 2 */
 };
 
 struct ps_entry; /* agent/cache/store.h */
@@ -93,6 +97,9 @@ struct ps_reply {
     enum ps_rc rc;      /* PS_OK: body is the answer */
     struct ps_err err;  /* for the client, when rc != PS_OK */
     struct ps_str body; /* valid until ps_req_done() */
+    /* The origin's error as the protocol's style tells it, or absent; valid
+     * until ps_req_done(). */
+    struct ps_str error_body;
     enum ps_verdict verdict;
     const char *reason; /* code text, static */
     bool stored;
@@ -109,6 +116,7 @@ struct ps_req;
 /* What a protocol front knows how to do with its own request. */
 struct ps_req_protocol {
     enum ps_result_format format;
+    const struct ps_rows_style *style; /* NULL: PolyScale's */
     /*
      * Makes the statement for the driver out of the protocol's own text and
      * bindings (knex: ? to $1). Called at most once, only when memory does
@@ -137,6 +145,9 @@ struct ps_req {
     bool only_if_cached;
     bool has_max_age;           /* an older answer is not wanted: */
     uint64_t max_age_ms;        /* with has_max_age */
+    bool has_ttl;               /* keep the answer, from the first time on: */
+    uint64_t ttl_ms;            /* for so long, within what rules and the
+                                   cache's maximum allow; 0: not at all */
     uint64_t stale_if_error_ms; /* where the origin fails, an answer that
                                    expired no longer ago does; 0: none */
     uint64_t received_us;       /* monotonic */

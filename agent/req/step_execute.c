@@ -37,6 +37,24 @@ ask_rule(struct ps_run *run)
     run->why = ps_reason_code(PS_REASON_RULE_NEVER);
 }
 
+/* What the client says counts where no rule does, and never beyond it. */
+static bool
+ask_client(struct ps_run *run)
+{
+    const struct ps_req *req = run->req;
+    const struct ps_cache_conf *conf = run->conf;
+    if (!req->has_ttl || run->rule.found || !conf->auto_cached)
+        return false;
+    if (req->ttl_ms == 0) {
+        run->req->reply.verdict = PS_VERDICT_BYPASS;
+        run->why = ps_reason_code(PS_REASON_CLIENT_NO_CACHE);
+        return true;
+    }
+    run->ttl_ms = PS_MIN(req->ttl_ms, conf->ttl_max_ms);
+    run->policy_keeps = true;
+    return true;
+}
+
 static void
 ask_policy(struct ps_run *run)
 {
@@ -44,6 +62,8 @@ ask_policy(struct ps_run *run)
         return;
     run->asked = true;
     run->rule = ps_run_rule(run);
+    if (ask_client(run))
+        return;
     if (run->rule.found && run->rule.mode != PS_RULE_AUTO) {
         ask_rule(run);
         return;
@@ -186,6 +206,8 @@ ps_step_execute(struct ps_run *run)
         return ps_go(&run->step, PS_STEP_JUDGE);
     }
     ps_rows_json_set_provider(run->encoder, (int)run->conf->provider);
+    if (run->req->protocol->style)
+        ps_rows_json_set_style(run->encoder, run->req->protocol->style);
     run->interrupt = interrupt_execute;
     ps_conn_execute(run->conn, &run->statement, ps_rows_json_sink(run->encoder),
                     on_executed, run);
@@ -238,6 +260,9 @@ enum ps_next
 ps_run_after_outcome(struct ps_run *run)
 {
     const struct ps_outcome *out = &run->outcome;
+    if (out->rc == PS_ORIGIN_SQL)
+        run->req->reply.error_body =
+            ps_arena_str(run->req->arena, ps_rows_json_error(run->encoder));
     if (out->rc != PS_OK)
         return ps_run_fail_err(run, out->rc, &out->err);
     if (out->state == PS_CONN_TRANSACTION)

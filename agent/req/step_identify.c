@@ -26,7 +26,7 @@ ps_step_recv(struct ps_run *run)
 enum ps_next
 ps_step_identify(struct ps_run *run)
 {
-    const struct ps_req *req = run->req;
+    struct ps_req *req = run->req;
     struct ps_engine *engine = run->engine;
     run->conf = ps_config_find(engine->conf.config, req->cache_id);
     if (!run->conf)
@@ -35,6 +35,7 @@ ps_step_identify(struct ps_run *run)
         return ps_run_fail(run, PS_CACHE_DISABLED, NULL);
     if (req->has_provider && req->provider != run->conf->provider)
         return ps_run_fail(run, PS_PROVIDER_MISMATCH, NULL);
+    req->provider = run->conf->provider; /* for prepare */
     enum ps_rc rc =
         ps_principals_get(engine->principals, run->conf, req->database,
                           req->user, &run->principal);

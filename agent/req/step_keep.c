@@ -13,12 +13,45 @@
 
 #include <stdlib.h>
 
+enum {
+    COMMAND_MAX = 32
+};
+
+/* MySQL and SQL Server name no command: the statement's first word is one. */
+static struct ps_str
+command_of(const struct ps_run *run)
+{
+    struct ps_str text = run->analysis->template_text;
+    size_t n = 0;
+    if (run->outcome.command[0])
+        return ps_str_of(run->outcome.command);
+    while (text.len > 0 && (text.ptr[0] == '(' || text.ptr[0] == ' ')) {
+        text.ptr++;
+        text.len--;
+    }
+    while (n < text.len && n < COMMAND_MAX &&
+           ((text.ptr[n] | 0x20) >= 'a' && (text.ptr[n] | 0x20) <= 'z'))
+        n++;
+    char *out = ps_arena_alloc(run->req->arena, n);
+    for (size_t i = 0; out && i < n; i++)
+        out[i] = (char)(text.ptr[i] & ~0x20);
+    return (struct ps_str){out, out ? n : 0};
+}
+
 enum ps_next
 ps_step_build(struct ps_run *run)
 {
     struct ps_reply *reply = &run->req->reply;
     size_t len = 0;
     uint64_t from_us = ps_clock_now_us(run->engine->conf.clock);
+    if (run->req->protocol->style) {
+        const struct ps_result_end end = {.command = command_of(run),
+                                          .rows = run->outcome.rows,
+                                          .insert_id = run->outcome.insert_id,
+                                          .fingerprint =
+                                              run->analysis->fingerprint};
+        ps_rows_json_set_end(run->encoder, &end);
+    }
     enum ps_rc rc = ps_rows_json_take(run->encoder, &run->body, &len);
     if (rc != PS_OK)
         return ps_run_fail(run, rc == PS_TOO_BIG ? PS_RESULT_TOO_BIG : rc,

@@ -108,8 +108,8 @@ copy_request(struct verify *v, const struct ps_req *from,
     to->verifies = v->entry;
     to->received_us = ps_clock_now_us(from->engine->conf.clock);
     to->done = on_done;
-    v->protocol = (struct ps_req_protocol){.format = from->protocol->format,
-                                           .prepare = prepare};
+    v->protocol = *from->protocol;
+    v->protocol.prepare = prepare;
     to->protocol = &v->protocol;
     v->statement = *statement;
     v->statement.sql = ps_arena_str(arena, statement->sql);

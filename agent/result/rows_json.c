@@ -1,5 +1,6 @@
 /*
- * The encoder of the PolyScale format. Once per result set the columns are
+ * The encoder of rows: JSON objects as in the PolyScale format, or what another
+ * style makes of them. Once per result set the columns are
  * turned into slots: names escaped and quoted, duplicates merged, order that
  * of a JavaScript object. A row is then one pass over the slots, appending
  * to one buffer; nothing is allocated per row or cell but that buffer's
@@ -21,7 +22,8 @@
 
 enum {
     ENCODER_MAGIC = 0x726a736e,
-    NAMES_MAX_BYTES = 16 << 20
+    NAMES_MAX_BYTES = 16 << 20,
+    ERROR_MAX_BYTES = 64 << 10
 };
 
 struct slot {
@@ -51,8 +53,38 @@ struct ps_rows_json {
     size_t n_columns;
     uint64_t count;
     bool any_set;
+    int provider;
     const struct ps_values *values;
+    const struct ps_rows_style *style;
+    struct ps_result_end end;
+    char command[64];    /* of end */
+    struct ps_buf error; /* as style->error has it */
 };
+
+/* ---- the PolyScale form ---- */
+
+static void
+polyscale_begin(struct ps_buf *out, int provider,
+                const struct ps_column *columns, size_t n)
+{
+    (void)provider;
+    (void)columns;
+    (void)n;
+    ps_buf_append_char(out, '[');
+}
+
+static void
+polyscale_end(struct ps_buf *out, const struct ps_result_end *end, bool any_set,
+              uint64_t n_rows)
+{
+    (void)end;
+    (void)any_set;
+    (void)n_rows;
+    ps_buf_append_char(out, ']');
+}
+
+static const struct ps_rows_style polyscale = {
+    .begin = polyscale_begin, .between = ",", .end = polyscale_end};
 
 static enum ps_rc
 rc_of(const struct ps_buf *buf)
@@ -111,7 +143,7 @@ merge_duplicates(struct ps_rows_json *self, const struct ps_column *columns)
             self->slots[n] = *slot;
             self->slots[n].source = i;
             self->slots[n++].n_sources = 1;
-        } else if (self->values->is_true) {
+        } else if (self->values->is_true && self->style == &polyscale) {
             self->slots[n - 1].n_sources++;
         } else {
             self->slots[n - 1].source = i;
@@ -138,12 +170,29 @@ grow(struct ps_rows_json *self, size_t count)
     return true;
 }
 
+/* Rows without names: each column is a slot. */
+static void
+make_places(struct ps_rows_json *self, const struct ps_column *columns,
+            size_t count)
+{
+    self->n_slots = self->n_columns = count;
+    for (size_t i = 0; i < count; i++) {
+        self->slots[i] = (struct slot){.source = i, .n_sources = 1};
+        self->sources[i] = (struct source){
+            .column = i, .kind = self->values->kind_of(&columns[i])};
+    }
+}
+
 static enum ps_rc
 make_slots(struct ps_rows_json *self, const struct ps_column *columns,
            size_t count)
 {
     if (!grow(self, count))
         return PS_NO_MEMORY;
+    if (self->style->arrays || self->style->row) {
+        make_places(self, columns, count);
+        return PS_OK;
+    }
     self->n_slots = self->n_columns = count;
     for (size_t i = 0; i < count; i++) {
         self->slots[i] = (struct slot){
@@ -170,6 +219,10 @@ make_keys(struct ps_rows_json *self)
         slot->key_at = self->names.len;
         if (i > 0)
             ps_buf_append_char(&self->names, ',');
+        if (self->style->arrays || self->style->row) {
+            slot->key_len = self->names.len - slot->key_at;
+            continue;
+        }
         ps_buf_append_json(&self->names, slot->name);
         ps_buf_append_char(&self->names, ':');
         slot->key_len = self->names.len - slot->key_at;
@@ -184,7 +237,8 @@ on_columns(struct ps_sink *sink, const struct ps_column *columns, size_t count)
     struct ps_rows_json *self =
         PS_CONTAINER_OF(sink, struct ps_rows_json, sink);
     PS_CHECK_OBJ(self, ENCODER_MAGIC);
-    bool begin = !self->any_set || !self->values->all_sets;
+    bool begin =
+        !self->any_set || !self->values->all_sets || self->style != &polyscale;
     if (begin) {
         ps_buf_clear(&self->body);
         self->count = 0;
@@ -194,7 +248,7 @@ on_columns(struct ps_sink *sink, const struct ps_column *columns, size_t count)
     if (rc == PS_OK)
         rc = make_keys(self);
     if (begin)
-        ps_buf_append_char(&self->body, '[');
+        self->style->begin(&self->body, self->provider, columns, count);
     return rc == PS_OK ? rc_of(&self->body) : rc;
 }
 
@@ -247,8 +301,12 @@ on_row(struct ps_sink *sink, const struct ps_cell *cells, size_t count)
     PS_CHECK(self->any_set && count == self->n_columns);
     struct ps_buf *body = &self->body;
     if (self->count++ > 0)
-        ps_buf_append_char(body, ',');
-    ps_buf_append_char(body, '{');
+        ps_buf_append_c(body, self->style->between);
+    if (self->style->row) {
+        self->style->row(body, cells, count);
+        return rc_of(body);
+    }
+    ps_buf_append_char(body, self->style->arrays ? '[' : '{');
     for (size_t i = 0; i < self->n_slots; i++) {
         const struct slot *slot = &self->slots[i];
         ps_buf_append(body, self->names.data + slot->key_at, slot->key_len);
@@ -259,8 +317,19 @@ on_row(struct ps_sink *sink, const struct ps_cell *cells, size_t count)
         if (rc != PS_OK)
             return rc == PS_TOO_BIG ? PS_RESULT_TOO_BIG : rc;
     }
-    ps_buf_append_char(body, '}');
+    ps_buf_append_char(body, self->style->arrays ? ']' : '}');
     return rc_of(body);
+}
+
+static void
+on_error(struct ps_sink *sink, const struct ps_origin_error *error)
+{
+    struct ps_rows_json *self =
+        PS_CONTAINER_OF(sink, struct ps_rows_json, sink);
+    PS_CHECK_OBJ(self, ENCODER_MAGIC);
+    ps_buf_clear(&self->error);
+    if (self->style->error)
+        self->style->error(&self->error, error);
 }
 
 struct ps_rows_json *
@@ -272,10 +341,13 @@ ps_rows_json_new(size_t max_bytes)
     self->magic = ENCODER_MAGIC;
     self->sink.columns = on_columns;
     self->sink.row = on_row;
+    self->sink.error = on_error;
     self->values = &ps_pg_values;
+    self->style = &polyscale;
     ps_buf_init(&self->body, max_bytes);
     ps_buf_init(&self->scratch, max_bytes);
     ps_buf_init(&self->names, NAMES_MAX_BYTES);
+    ps_buf_init(&self->error, ERROR_MAX_BYTES);
     return self;
 }
 
@@ -291,6 +363,7 @@ ps_rows_json_free(struct ps_rows_json **encoder)
     ps_buf_done(&old->body);
     ps_buf_done(&old->names);
     ps_buf_done(&old->scratch);
+    ps_buf_done(&old->error);
     free(old->slots);
     free(old->sources);
     free(old);
@@ -308,7 +381,40 @@ ps_rows_json_set_provider(struct ps_rows_json *encoder, int provider)
 {
     PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
     PS_CHECK(!encoder->any_set);
-    encoder->values = ps_values_of(provider);
+    encoder->provider = provider;
+    encoder->values = encoder->style->values ? encoder->style->values
+                                             : ps_values_of(provider);
+}
+
+void
+ps_rows_json_set_style(struct ps_rows_json *encoder,
+                       const struct ps_rows_style *style)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    PS_CHECK(!encoder->any_set);
+    encoder->style = style;
+    if (style->values)
+        encoder->values = style->values;
+}
+
+void
+ps_rows_json_set_end(struct ps_rows_json *encoder,
+                     const struct ps_result_end *end)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    size_t n = PS_MIN(end->command.len, sizeof(encoder->command));
+    encoder->end = *end;
+    memcpy(encoder->command, n ? end->command.ptr : "", n);
+    encoder->end.command = (struct ps_str){encoder->command, n};
+}
+
+struct ps_str
+ps_rows_json_error(const struct ps_rows_json *encoder)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    if (encoder->error.len == 0 || ps_buf_rc(&encoder->error) != PS_OK)
+        return PS_STR_NONE;
+    return ps_buf_str(&encoder->error);
 }
 
 enum ps_rc
@@ -316,8 +422,9 @@ ps_rows_json_take(struct ps_rows_json *encoder, char **body, size_t *len)
 {
     PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
     if (!encoder->any_set)
-        ps_buf_append_char(&encoder->body, '[');
-    ps_buf_append_char(&encoder->body, ']');
+        encoder->style->begin(&encoder->body, encoder->provider, NULL, 0);
+    encoder->style->end(&encoder->body, &encoder->end, encoder->any_set,
+                        encoder->count);
     enum ps_rc rc = rc_of(&encoder->body);
     if (rc != PS_OK)
         return rc;
