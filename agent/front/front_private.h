@@ -12,7 +12,7 @@
 #include "agent/front/chunked.h"
 #include "agent/front/exchange.h"
 #include "agent/front/front.h"
-#include "agent/front/head.h"
+#include "agent/front/head_memo.h"
 #include "agent/front/transport.h"
 #include "common/list.h"
 
@@ -74,6 +74,7 @@ struct ps_http {
     size_t raw;      /* chunked: first byte that is not decoded yet; at the
                         end of any body: first byte of the next request */
     struct ps_head head;
+    unsigned known_head; /* its place in the memo */
     struct ps_chunked chunked;
     struct ps_exchange *exchange; /* NULL: no request is complete */
     size_t progress;              /* bytes written since since_ms */
@@ -97,6 +98,7 @@ struct ps_front {
     bool flush_posted;
     struct ps_buffers buffers;
     struct ps_exchanges exchanges;
+    struct ps_head_memo heads;
 };
 
 /* ---- http.c ---- */

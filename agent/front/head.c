@@ -167,6 +167,8 @@ content_length(struct ps_head *head, struct ps_str value)
     }
     head->has_length = true;
     head->content_length = n;
+    head->length =
+        (struct ps_head_span){(size_t)(value.ptr - head->base), value.len};
     return 0;
 }
 

@@ -50,12 +50,13 @@ struct ps_head {
     struct ps_head_span name, value;
     bool in_value;
     unsigned hosts, lengths, encodings;
-    /* The result. */
+    /* The result: from here on what head_memo.c keeps. */
     enum ps_http_method method;
     struct ps_head_span target;
     bool http_1_0;
     bool has_length, chunked;
     uint64_t content_length;
+    struct ps_head_span length; /* its digits, with has_length */
     bool keep_alive;
     bool expect_continue;
     /* Cache-Control of the request */

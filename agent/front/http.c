@@ -241,19 +241,9 @@ head_incomplete(struct ps_http *http)
 }
 
 static enum step_result
-step_head(struct ps_http *http)
+head_complete(struct ps_http *http)
 {
     const struct ps_front_limits *limits = &http->front->conf.limits;
-    size_t have = PS_MIN(http->len - http->start, limits->max_head_bytes);
-    if (http->fed == have)
-        return head_incomplete(http);
-    enum ps_head_result result = ps_head_feed(
-        &http->head, http->data + http->start, http->fed, have, &http->body_at);
-    http->fed = have;
-    if (result == PS_HEAD_MORE)
-        return head_incomplete(http);
-    if (result == PS_HEAD_BAD)
-        return refuse(http, PS_BAD_REQUEST, http->head.problem);
     http->step = PS_HTTP_STEP_BODY;
     http->body_end = http->raw = http->body_at;
     if (http->head.content_length > limits->max_body_bytes)
@@ -261,6 +251,34 @@ step_head(struct ps_http *http)
     if (http->head.chunked)
         ps_chunked_begin(&http->chunked);
     return NEXT;
+}
+
+static enum step_result
+step_head(struct ps_http *http)
+{
+    const struct ps_front_limits *limits = &http->front->conf.limits;
+    struct ps_head_memo *known = &http->front->heads;
+    struct ps_str text = {
+        http->data + http->start,
+        PS_MIN(http->len - http->start, limits->max_head_bytes)};
+    if (http->fed == text.len)
+        return head_incomplete(http);
+    if (http->fed == 0) {
+        if (ps_head_memo_find(known, &http->known_head, text, &http->head,
+                              &http->body_at))
+            return head_complete(http);
+        ps_head_begin(&http->head);
+    }
+    enum ps_head_result result = ps_head_feed(&http->head, text.ptr, http->fed,
+                                              text.len, &http->body_at);
+    http->fed = text.len;
+    if (result == PS_HEAD_MORE)
+        return head_incomplete(http);
+    if (result == PS_HEAD_BAD)
+        return refuse(http, PS_BAD_REQUEST, http->head.problem);
+    text.len = http->body_at;
+    ps_head_memo_keep(known, &http->known_head, text, &http->head);
+    return head_complete(http);
 }
 
 /* ---- BODY ---- */
@@ -401,7 +419,6 @@ reply_written(struct ps_http *http)
     http->continue_sent = false;
     http->renewed = true;
     http->step = PS_HTTP_STEP_HEAD;
-    ps_head_begin(&http->head);
     return NEXT;
 }
 
@@ -579,7 +596,6 @@ ps_http_open(struct ps_front *front, struct ps_transport *transport,
     http->front = front;
     http->transport = transport;
     http->step = handshake ? PS_HTTP_STEP_HANDSHAKE : PS_HTTP_STEP_HEAD;
-    ps_head_begin(&http->head);
     memcpy(http->source, source, strnlen(source, PS_HTTP_SOURCE_MAX - 1));
     transport->ready = on_ready;
     transport->arg = http;

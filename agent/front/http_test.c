@@ -270,6 +270,31 @@ test_pipelining(void **state)
     }
 }
 
+/* The head is recognised; what follows it is another request all the same. */
+static void
+test_known_head(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    send_text(&w, POST);
+    assert_int_equal(w.front->heads.found, 0);
+    send_text(&w, "POST /sql HTTP/1.1\r\nHost: a\r\nContent-Length: 79\r\n\r\n"
+                  "{\"cacheId\":\"c\",\"username\":\"u\",\"password\":\"p\","
+                  "\"sql\":\"select 234\",\"database\":\"d\"}");
+    assert_int_equal(w.front->heads.found, 1);
+    assert_string_equal(w.engine.last_sql, "select 234");
+    send_text(&w, POST);
+    assert_int_equal(w.front->heads.found, 2);
+    assert_string_equal(w.engine.last_sql, "select 1");
+    assert_int_equal(count(received(&w), "HTTP/1.1 200 OK"), 3);
+    send_text(&w, "POST /sql HTTP/1.1\r\nHost: a\r\nContent-Length: "
+                  "99999999999\r\n\r\n");
+    assert_int_equal(w.front->heads.found, 3);
+    assert_error_and_close(&w, 413, "body_too_big");
+    close_world(&w);
+}
+
 static void
 test_more_pipelined_than_fits(void **state)
 {
@@ -1001,6 +1026,7 @@ main(void)
         cmocka_unit_test(test_engine_error),
         cmocka_unit_test(test_every_split),
         cmocka_unit_test(test_pipelining),
+        cmocka_unit_test(test_known_head),
         cmocka_unit_test(test_more_pipelined_than_fits),
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_not_ready),
