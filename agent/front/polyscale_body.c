@@ -5,10 +5,9 @@
 
 static const struct {
     const char *key;
-    size_t len;
     const char *expected;
 } fields[PS_POLYSCALE_FIELD_COUNT] = {
-#define X(name, text, what) {text, sizeof(text) - 1, what},
+#define X(name, text, what) {text, what},
     PS_POLYSCALE_FIELD_TABLE(X)
 #undef X
 };
@@ -26,14 +25,17 @@ ps_polyscale_key(enum ps_polyscale_field_id id)
     return fields[id].key;
 }
 
+/* Lengths and bytes are constants here, so each comparison is a few
+ * instructions and no call. */
 enum ps_polyscale_field_id
 ps_polyscale_find(struct ps_str key)
 {
-    for (int id = 0; id < PS_POLYSCALE_FIELD_COUNT; id++) {
-        if (key.len == fields[id].len &&
-            memcmp(key.ptr, fields[id].key, key.len) == 0)
-            return (enum ps_polyscale_field_id)id;
-    }
+#define X(name, text, what)                           \
+    if (key.len == sizeof(text) - 1 &&                \
+        memcmp(key.ptr, text, sizeof(text) - 1) == 0) \
+        return PS_POLYSCALE_##name;
+    PS_POLYSCALE_FIELD_TABLE(X)
+#undef X
     return PS_POLYSCALE_FIELD_COUNT;
 }
 

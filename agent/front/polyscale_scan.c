@@ -12,6 +12,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#    include <immintrin.h>
+#endif
 
 enum {
     MAX_DEPTH = 32,
@@ -28,6 +31,8 @@ struct scan {
     size_t number; /* of the binding, from 1; 0: the field itself */
 };
 
+/* ---- runs of plain bytes ---- */
+
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
 static bool
@@ -36,18 +41,56 @@ has_zero_byte(uint64_t word)
     return ((word - EACH(0x01)) & ~word & EACH(0x80)) != 0;
 }
 
+/* Is there a quote, a backslash or a control character in it? */
+static bool
+has_special(uint64_t word)
+{
+    return ((word - EACH(0x20)) & ~word & EACH(0x80)) != 0 ||
+           has_zero_byte(word ^ EACH('"')) || has_zero_byte(word ^ EACH('\\'));
+}
+
+/* The first such byte, sixteen at a time; NULL: none up to *p, which has less
+ * than sixteen behind it then. */
+#ifdef __SSE2__
+static const char *
+find_special(const char **p, const char *end)
+{
+    const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\');
+    const __m128i control = _mm_set1_epi8(0x1F);
+    for (; end - *p >= 16; *p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)*p);
+        __m128i hit =
+            _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back));
+        /* Unsigned: as small as the smaller of itself and 1F. */
+        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
+        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+        if (mask)
+            return *p + __builtin_ctz(mask);
+    }
+    return NULL;
+}
+#else
+static const char *
+find_special(const char **p, const char *end)
+{
+    (void)p;
+    (void)end;
+    return NULL;
+}
+#endif
+
 /* The first quote, backslash or control character, or end. */
 static const char *
 plain_run(const char *p, const char *end)
 {
-    while (end - p >= 8) {
+    const char *found = find_special(&p, end);
+    if (found)
+        return found;
+    for (; end - p >= 8; p += 8) {
         uint64_t word;
         memcpy(&word, p, sizeof(word));
-        bool control = ((word - EACH(0x20)) & ~word & EACH(0x80)) != 0;
-        if (control || has_zero_byte(word ^ EACH('"')) ||
-            has_zero_byte(word ^ EACH('\\')))
+        if (has_special(word))
             break;
-        p += 8;
     }
     while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
         p++;
