@@ -51,6 +51,27 @@ enum ps_field_kind {
       "how long they wait; default 5s")                                     \
     X("pool-idle-timeout", "poolIdleTimeoutMs", DURATION, "DURATION",       \
       "an idle connection is closed after; default 1m")                     \
+    X("pool-cache-max", "poolCacheMax", INT, "N",                           \
+      "connections per agent, all users together; default 0: no bound")     \
+    X("pool-min-idle", "poolMinIdle", INT, "N",                             \
+      "connections kept ready per agent, user and database; default 0")     \
+    X("pool-max-age", "poolMaxAgeMs", DURATION, "DURATION",                 \
+      "a connection is replaced after; default 1h, 0: never")               \
+    X("pool-check-after", "poolCheckAfterMs", DURATION, "DURATION",         \
+      "idle for so long, it is tried before use; default 30s, 0: never")    \
+    X("breaker-failures", "breakerFailures", INT, "N",                      \
+      "failed connects in a row until the database is given a rest; "       \
+      "default 10, 0: never")                                               \
+    X("breaker-open", "breakerOpenMs", DURATION, "DURATION",                \
+      "how long the first rest is; default 1s")                             \
+    X("slow-start", "slowStartMs", DURATION, "DURATION",                    \
+      "after it, connections come back over; default 3s")                   \
+    X("concurrency-max", "concurrencyMax", INT, "N",                        \
+      "requests at the database per agent; default 0: no bound")            \
+    X("rate-limit", "rateLimit", INT, "N",                                  \
+      "requests per second and agent; default 0: no bound")                 \
+    X("rate-burst", "rateBurst", INT, "N",                                  \
+      "of them at once; default 0: as many as rate-limit")                  \
     X("connect-timeout", "connectTimeoutMs", DURATION, "DURATION",          \
       "longest time to connect; default 5s")                                \
     X("query-timeout", "queryTimeoutMs", DURATION, "DURATION",              \

@@ -58,6 +58,11 @@
       "the request's head is larger than this server accepts")                 \
     X(TOO_MANY_REQUESTS, "too_many_requests", 429, "53300", INFO, 1,           \
       "too many requests; slow down and try again")                            \
+    X(RATE_LIMITED, "rate_limited", 429, "53400", INFO, 1,                     \
+      "this cache is asked more often than its rateLimit allows; slow down")   \
+    X(TOO_MANY_CONCURRENT, "too_many_concurrent", 503, "53400", INFO, 1,       \
+      "as many requests as the cache's concurrencyMax allows are at its "      \
+      "database; try again shortly")                                           \
     X(UNSUPPORTED, "unsupported", 501, "0A000", INFO, 0,                       \
       "this is not supported by this version")                                 \
     X(ONLY_IF_CACHED, "only_if_cached", 504, "02000", DEBUG, 1,                \
@@ -92,6 +97,9 @@
       "the database has no free connection slots")                             \
     X(ORIGIN_UNAVAILABLE, "origin_unavailable", 503, "57P03", WARN, 1,         \
       "the database is starting up, shutting down or in recovery")             \
+    X(ORIGIN_CIRCUIT, "origin_circuit_open", 503, "57P03", INFO, 1,            \
+      "the database could not be reached several times in a row and is left "  \
+      "alone for a moment; try again shortly")                                 \
     X(ORIGIN_LOST, "origin_lost", 502, "08006", WARN, 1,                       \
       "the connection to the database broke before the query was answered")    \
     X(OUTCOME_UNKNOWN, "outcome_unknown", 502, "08007", WARN, 0,               \

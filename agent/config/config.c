@@ -98,11 +98,17 @@ ps_cache_conf_new(const char *id, const char *name, const char *host)
     conf->pool_queue_max = 1000;
     conf->pool_queue_timeout_ms = 5000;
     conf->pool_idle_timeout_ms = 60000;
+    conf->pool_max_age_ms = 3600 * 1000;
+    conf->pool_check_after_ms = 30000;
+    conf->breaker_failures = 10;
+    conf->breaker_open_ms = 1000;
+    conf->slow_start_ms = 3000;
     conf->connect_timeout_ms = 5000;
     conf->query_timeout_ms = 30000;
     conf->max_entry_bytes = 1 << 20;
     conf->revision = 1;
-    if (!conf->name || !conf->host)
+    conf->load = ps_cache_load_new();
+    if (!conf->name || !conf->host || !conf->load)
         ps_cache_conf_unref(&conf);
     return conf;
 }
@@ -153,6 +159,7 @@ ps_cache_conf_unref(struct ps_cache_conf **conf)
     for (size_t i = 0; i < old->n_rules; i++)
         free(old->rules[i].key);
     free(old->rules);
+    ps_cache_load_unref(&old->load);
     free(old);
 }
 
@@ -216,6 +223,18 @@ ps_config_find(struct ps_config *config, struct ps_str id)
     return conf;
 }
 
+/* What the cache was asked for under its last definition still counts. */
+static void
+inherit_load(struct ps_config *config, struct ps_cache_conf *conf)
+{
+    struct ps_cache_conf *last = ps_config_find(config, ps_str_of(conf->id));
+    if (last && last->load != conf->load) {
+        ps_cache_load_unref(&conf->load);
+        conf->load = ps_cache_load_ref(last->load);
+    }
+    ps_cache_conf_unref(&last);
+}
+
 /* All or none: on failure the map is freed and the references stay with the
  * caller. */
 static struct ps_map *
@@ -241,6 +260,8 @@ enum ps_rc
 ps_config_replace(struct ps_config *config, uint64_t version,
                   struct ps_cache_conf **confs, size_t count)
 {
+    for (size_t i = 0; i < count; i++)
+        inherit_load(config, confs[i]);
     struct ps_map *map = build_map(confs, count);
     for (size_t i = 0; i < count; i++)
         ps_cache_conf_unref(&confs[i]);

@@ -9,6 +9,7 @@
 #ifndef PS_AGENT_CONFIG_CONFIG_H
 #define PS_AGENT_CONFIG_CONFIG_H
 
+#include "agent/config/load.h"
 #include "common/base.h"
 #include "common/err.h"
 
@@ -78,8 +79,21 @@ struct ps_cache_conf {
     enum ps_tls_mode tls_mode;
     char *tls_ca_pem; /* NULL: the system's bundle */
     uint64_t ttl_min_ms, ttl_max_ms;
-    uint32_t pool_max, pool_queue_max;
+    uint32_t pool_max, pool_queue_max; /* of a principal, on one agent */
+    uint32_t pool_cache_max;           /* of all of them; 0: no bound */
+    uint32_t pool_min_idle;
     uint64_t pool_queue_timeout_ms, pool_idle_timeout_ms;
+    uint64_t pool_max_age_ms;     /* of a connection; 0: no bound */
+    uint64_t pool_check_after_ms; /* idle for so long: asked before it is
+                                     used; 0: never */
+    uint32_t breaker_failures;    /* in a row, then it opens; 0: never */
+    uint64_t breaker_open_ms;     /* the first time; twice as long each time */
+    uint64_t slow_start_ms;       /* after it closed; 0: none */
+    uint32_t concurrency_max;     /* requests at the origin; 0: no bound */
+    uint32_t rate_limit;          /* requests per second; 0: no bound */
+    uint32_t rate_burst;          /* at once; 0: as many as rate_limit */
+    struct ps_cache_load *load;   /* a reference; shared by the cache's
+                                     definitions one after the other */
     uint64_t connect_timeout_ms, query_timeout_ms;
     uint64_t max_entry_bytes;
     bool invalidation_off; /* answers live out their time whatever is written */

@@ -86,6 +86,21 @@ add_rules(struct ps_cache_conf *c, const Portside__CacheConfig *m)
     return true;
 }
 
+static void
+fill_limits(struct ps_cache_conf *c, const Portside__CacheLimits *m)
+{
+    c->pool_cache_max = m->pool_cache_max;
+    c->pool_min_idle = m->pool_min_idle;
+    c->pool_max_age_ms = m->pool_max_age_ms;
+    c->pool_check_after_ms = m->pool_check_after_ms;
+    c->breaker_failures = m->breaker_failures;
+    set_u64(&c->breaker_open_ms, m->breaker_open_ms);
+    c->slow_start_ms = m->slow_start_ms;
+    c->concurrency_max = m->concurrency_max;
+    c->rate_limit = m->rate_limit;
+    c->rate_burst = m->rate_burst;
+}
+
 static bool
 fill_cache(struct ps_cache_conf *c, const Portside__CacheConfig *m)
 {
@@ -113,6 +128,8 @@ fill_cache(struct ps_cache_conf *c, const Portside__CacheConfig *m)
     set_u64(&c->query_timeout_ms, m->query_timeout_ms);
     set_u64(&c->max_entry_bytes, m->max_entry_bytes);
     c->invalidation_off = m->invalidation_off;
+    if (m->limits)
+        fill_limits(c, m->limits);
     c->revision = m->revision;
     return add_rules(c, m);
 }

@@ -77,6 +77,12 @@ ps_pool_new(const struct ps_pool_conf *conf)
     pool->conf = *conf;
     if (!pool->conf.find_driver)
         pool->conf.find_driver = ps_driver_find;
+    if (!pool->conf.origins)
+        pool->conf.origins = pool->own_origins = ps_origins_new(0);
+    if (!pool->conf.origins) {
+        free(pool);
+        return NULL;
+    }
     ps_list_init(&pool->slots);
     ps_list_init(&pool->ready);
     ps_timer_init(&pool->ready_timer, conf->loop, on_ready, pool);
@@ -108,6 +114,7 @@ ps_pool_free(struct ps_pool **pool)
         deliver(old, wait);
     }
     ps_timer_stop(&old->ready_timer);
+    ps_origins_free(&old->own_origins);
     free(old);
 }
 
@@ -118,6 +125,15 @@ too_many(const struct ps_pool_slot *slot, const struct ps_cache_conf *conf)
     size_t opening = slot->states[PS_POOL_CONNECTING].count;
     return slot->waiters.count > opening &&
            slot->waiters.count - opening > conf->pool_queue_max;
+}
+
+/* A request of a principal whose password is verified, but not kept. */
+static void
+keep_password(struct ps_pool_slot *slot, const struct ps_pool_wait *wait)
+{
+    if (wait->conf->pool_min_idle > 0 &&
+        ps_principal_verified(slot->principal, wait->password, slot->used_ms))
+        ps_pool_keep_password(slot, wait);
 }
 
 void
@@ -148,7 +164,10 @@ ps_pool_acquire(struct ps_pool *pool, struct ps_pool_wait *wait)
     ps_principal_digest(principal, wait->password, wait->digest);
     wait->slot = slot;
     wait->state = PS_POOL_WAIT_QUEUED;
+    slot->used_ms = ps_loop_now_ms(pool->conf.loop);
+    keep_password(slot, wait);
     ps_list_push_back(&slot->waiters, &wait->link);
+    ps_pool_slot_due(slot, wait->deadline_ms);
     ps_pool_slot_serve(slot);
     if (wait->state == PS_POOL_WAIT_QUEUED && too_many(slot, wait->conf))
         fail_wait(pool, wait, PS_POOL_FULL);
@@ -205,6 +224,8 @@ ps_pool_reconfigure(struct ps_pool *pool, const char *cache_id,
         ps_pool_slot_serve(slot);
         ps_pool_slot_settle(slot);
     }
+    if (!conf)
+        ps_origins_forget(pool->conf.origins, ps_str_of(cache_id));
 }
 
 void
@@ -218,6 +239,7 @@ ps_pool_stats(const struct ps_pool *pool, struct ps_pool_stats *out)
         out->idle += slot->states[PS_POOL_IDLE].count;
         out->leased += slot->states[PS_POOL_LEASED].count;
         out->resetting += slot->states[PS_POOL_RESETTING].count;
+        out->checking += slot->states[PS_POOL_CHECKING].count;
         out->waiting += slot->waiters.count;
     }
 }

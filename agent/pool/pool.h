@@ -8,12 +8,13 @@
  *              reset: reset first; discard: closed
  *
  * A state is a list: every connection is in exactly one of connecting, idle,
- * leased, resetting of its principal.
+ * leased, resetting, checking of its principal.
  */
 #ifndef PS_AGENT_POOL_POOL_H
 #define PS_AGENT_POOL_POOL_H
 
 #include "agent/backend/backend.h"
+#include "agent/pool/origin.h"
 #include "agent/pool/principal.h"
 #include "common/list.h"
 
@@ -23,7 +24,8 @@ struct ps_pool_conf {
     struct ps_loop *loop;
     struct ps_resolver *resolver;
     struct ps_principals *principals;
-    unsigned home; /* this loop's index */
+    struct ps_origins *origins; /* shared by the loops' pools; NULL: its own */
+    unsigned home;              /* this loop's index */
     /* NULL: ps_driver_find. The scenario runner gives the fake one. */
     const struct ps_driver *(*find_driver)(enum ps_provider provider);
 };
@@ -48,6 +50,7 @@ struct ps_pool_wait {
     /* out: how it was had, for Server-Timing */
     bool fresh_login;
     uint64_t waited_us;
+    uint64_t retry_after_ms; /* after PS_ORIGIN_CIRCUIT */
     /* the pool's; zeroed before the first acquire */
     struct ps_link link;
     unsigned state;
@@ -76,8 +79,8 @@ void ps_pool_reconfigure(struct ps_pool *pool, const char *cache_id,
                          struct ps_cache_conf *conf);
 
 struct ps_pool_stats {
-    uint64_t connecting, idle, leased, resetting, waiting;
-    uint64_t opened, closed, discarded, logins_failed;
+    uint64_t connecting, idle, leased, resetting, checking, waiting;
+    uint64_t opened, closed, discarded, logins_failed, checks_failed;
 };
 void ps_pool_stats(const struct ps_pool *pool, struct ps_pool_stats *out);
 

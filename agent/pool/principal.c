@@ -38,6 +38,8 @@ struct entry {
     bool has_digest;
     unsigned char digest[PS_DIGEST_BYTES];
     uint64_t since_ms;
+    bool has_last; /* what logged in last, whenever; proves nothing */
+    unsigned char last[PS_DIGEST_BYTES];
 };
 
 struct shard {
@@ -94,6 +96,7 @@ free_entry(struct entry *entry)
     PS_CHECK(!entry->pub.pool_slot);
     entry->pub.magic = 0;
     explicit_bzero(entry->digest, sizeof(entry->digest));
+    explicit_bzero(entry->last, sizeof(entry->last));
     pthread_mutex_destroy(&entry->lock);
     free(entry->key);
     free(entry);
@@ -361,6 +364,19 @@ ps_principal_verified(const struct ps_principal *principal,
     return ps_equal_const_time(now, theirs, sizeof(now)) && good;
 }
 
+bool
+ps_principal_known(const struct ps_principal *principal, struct ps_str password)
+{
+    struct entry *entry = entry_of(principal);
+    unsigned char last[PS_DIGEST_BYTES], theirs[PS_DIGEST_BYTES];
+    PS_CHECK(pthread_mutex_lock(&entry->lock) == 0);
+    bool any = entry->has_last;
+    memcpy(last, entry->last, PS_DIGEST_BYTES);
+    pthread_mutex_unlock(&entry->lock);
+    ps_principal_digest(principal, password, theirs);
+    return ps_equal_const_time(last, theirs, sizeof(last)) && any;
+}
+
 void
 ps_principal_set_digest(struct ps_principal *principal,
                         const unsigned char digest[PS_DIGEST_BYTES],
@@ -371,6 +387,8 @@ ps_principal_set_digest(struct ps_principal *principal,
     memcpy(entry->digest, digest, PS_DIGEST_BYTES);
     entry->since_ms = since_ms;
     entry->has_digest = true;
+    memcpy(entry->last, digest, PS_DIGEST_BYTES);
+    entry->has_last = true;
     pthread_mutex_unlock(&entry->lock);
 }
 

@@ -52,6 +52,10 @@ bool ps_principal_verified(const struct ps_principal *principal,
 /* A login with this password, begun at since_ms, succeeded. */
 void ps_principal_set_verified(struct ps_principal *principal,
                                struct ps_str password, uint64_t since_ms);
+/* Is it the password that logged in last, however long ago? That proves
+ * nothing; but it is no guess, and not slowed down as one. Constant time. */
+bool ps_principal_known(const struct ps_principal *principal,
+                        struct ps_str password);
 void ps_principal_drop_verified(struct ps_principal *principal);
 
 #endif

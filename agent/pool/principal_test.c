@@ -145,6 +145,10 @@ a_password_counts_for_a_while(void **state)
     text.len++;
     assert_false(ps_principal_verified(other, text, 7001));
     ps_principal_drop_verified(p);
+    /* It is known, as no guess, but proves nothing. */
+    assert_true(ps_principal_known(p, text));
+    assert_false(ps_principal_known(p, PS_STR("secret")));
+    assert_false(ps_principal_known(other, text));
     assert_false(ps_principal_verified(p, text, 7001));
     ps_principal_unref(&other);
     ps_principal_unref(&p);

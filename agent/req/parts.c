@@ -6,6 +6,7 @@
  */
 #include "agent/req/req_private.h"
 #include "common/log.h"
+#include "common/tls.h"
 
 #include <stdlib.h>
 
@@ -15,11 +16,21 @@ enum {
     POLICY_QUERIES = 1 << 18,
     POLICY_TEMPLATES = 1 << 14,
     STALE_PERMILLE = 10,
-    LOGIN_SOURCES = 1 << 16,
-    LOGIN_FREE_FAILURES = 5,
     RESOLVER_THREADS = 2,
     RESOLVER_KEEP_MS = 5000
 };
+
+/* An address may be that of many. */
+static const struct ps_logins_conf source_logins = {.max_sources = 1 << 16,
+                                                    .free_failures = 5,
+                                                    .wait_max_ms = 60000,
+                                                    .under_way_max = 64};
+/* From whatever addresses: guesses at one account. Who knows its password is
+ * not held up by them for long. */
+static const struct ps_logins_conf user_logins = {.max_sources = 1 << 16,
+                                                  .free_failures = 20,
+                                                  .wait_max_ms = 5000,
+                                                  .under_way_max = 16};
 
 /* A definition in use, or the place of one that went. */
 struct ps_known {
@@ -232,6 +243,7 @@ worker_init(struct ps_engine *engine, unsigned index)
         .loop = worker->loop,
         .resolver = engine->resolver,
         .principals = engine->principals,
+        .origins = engine->origins,
         .home = index,
         .find_driver = engine->conf.find_driver,
     };
@@ -253,6 +265,15 @@ worker_done(struct ps_worker *worker)
     ps_flights_free(&worker->flights);
 }
 
+static uint64_t
+seed_of(const struct ps_engine_conf *conf)
+{
+    uint64_t seed = conf->seed;
+    if (seed == 0)
+        ps_random_bytes(&seed, sizeof(seed));
+    return seed;
+}
+
 static bool
 make_parts(struct ps_engine *engine)
 {
@@ -265,12 +286,14 @@ make_parts(struct ps_engine *engine)
                                                         : STALE_PERMILLE);
     engine->principals = ps_principals_new(conf->n_loops, conf->max_principals,
                                            conf->verified_ms);
-    engine->logins = ps_logins_new(LOGIN_SOURCES, LOGIN_FREE_FAILURES);
+    engine->logins = ps_logins_new(&source_logins);
+    engine->user_logins = ps_logins_new(&user_logins);
+    engine->origins = ps_origins_new(seed_of(conf));
     engine->known = ps_map_new();
     engine->resolver = ps_resolver_new(RESOLVER_THREADS, RESOLVER_KEEP_MS);
     if (!engine->spaces || !engine->store || !engine->policy ||
-        !engine->principals || !engine->logins || !engine->known ||
-        !engine->resolver)
+        !engine->principals || !engine->logins || !engine->user_logins ||
+        !engine->origins || !engine->known || !engine->resolver)
         return false;
     const struct ps_catalogs_conf catalogs = {.spaces = engine->spaces,
                                               .max = CATALOGS_MAX};
@@ -316,6 +339,8 @@ ps_engine_free(struct ps_engine **engine)
     ps_policy_free(&old->policy);
     ps_principals_free(&old->principals);
     ps_logins_free(&old->logins);
+    ps_logins_free(&old->user_logins);
+    ps_origins_free(&old->origins);
     ps_spaces_free(&old->spaces);
     ps_resolver_free(&old->resolver);
     ps_map_free(&old->known, known_free);

@@ -189,6 +189,7 @@ struct ps_engine_conf {
     uint64_t max_reply_bytes; /* result larger than this: 507 */
     uint64_t verified_ms;     /* how long a login counts; 60000 */
     size_t max_principals;
+    uint64_t seed;           /* of the jitter of pools; 0: by chance */
     unsigned max_waiters;    /* on one in-flight read */
     unsigned verify_every;   /* of so many hits one is checked; 0: none */
     unsigned stale_permille; /* answers that may be stale in automatic mode,

@@ -64,7 +64,9 @@ struct ps_engine {
     struct ps_policy *policy;
     struct ps_catalogs *catalogs;
     struct ps_principals *principals;
-    struct ps_logins *logins;
+    struct ps_logins *logins;      /* by source address */
+    struct ps_logins *user_logins; /* by principal */
+    struct ps_origins *origins;
     struct ps_resolver *resolver;
     struct ps_worker *workers; /* conf.n_loops */
     _Atomic uint64_t applied;  /* changes told by others */
@@ -102,6 +104,7 @@ struct ps_run {
     uint64_t took_us;       /* until memory answered */
     bool found_changed;     /* a write had ended the answer in memory */
     bool verified;          /* the password logged in not long ago */
+    bool admitted;          /* the cache's rate limit has let it in */
     bool homed;             /* has passed HOME: the members below are set */
     /* Owners of reply.body; at most one is set. */
     struct ps_entry *entry;
@@ -125,6 +128,8 @@ struct ps_run {
 
     struct ps_link verify_link; /* in verifying, or in a leader's waiters */
     struct ps_run *verify_leader;
+    bool guess;   /* counted under user_logins while its login is under way */
+    bool entered; /* counted among the cache's requests at the origin */
     struct ps_list verify_waiters;
 
     struct ps_statement statement;
@@ -229,6 +234,14 @@ enum ps_rc ps_engine_hold_conf(struct ps_engine *engine,
  * takes it out of there and stops the timer. */
 void ps_run_wait_behind(struct ps_run *run, void (*leave)(struct ps_run *run),
                         void (*on_interrupt)(struct ps_run *run));
+
+/* The principal, as a key of user_logins. */
+static inline struct ps_str
+ps_run_user_key(const struct ps_run *run)
+{
+    return (struct ps_str){(const char *)&run->principal->id,
+                           sizeof(run->principal->id)};
+}
 
 /* ---- step_lookup.c ---- */
 

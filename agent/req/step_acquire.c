@@ -25,14 +25,20 @@ ps_run_login_result(struct ps_run *run, struct ps_conn *conn, enum ps_rc rc)
 {
     struct ps_engine *engine = run->engine;
     struct ps_str source = run->req->source;
+    struct ps_str user = ps_run_user_key(run);
     run->interrupt = NULL;
     run->conn = conn;
     run->req->reply.pool_us += run->pool_wait.waited_us;
-    if (rc == PS_LOGIN_FAILED)
-        ps_logins_failed(engine->logins, source,
-                         ps_clock_now_ms(engine->conf.clock));
-    else if (rc == PS_OK && run->pool_wait.fresh_login)
+    if (rc == PS_ORIGIN_CIRCUIT)
+        run->req->reply.retry_after_ms = run->pool_wait.retry_after_ms;
+    if (rc == PS_LOGIN_FAILED) {
+        uint64_t now_ms = ps_clock_now_ms(engine->conf.clock);
+        ps_logins_failed(engine->logins, source, now_ms);
+        ps_logins_failed(engine->user_logins, user, now_ms);
+    } else if (rc == PS_OK && run->pool_wait.fresh_login) {
         ps_logins_succeeded(engine->logins, source);
+        ps_logins_succeeded(engine->user_logins, user);
+    }
 }
 
 void
@@ -73,11 +79,23 @@ interrupt_acquire(struct ps_run *run)
     ps_run_resume(run, PS_STEP_FAIL);
 }
 
+/* One more at the origin, until LEAVE; a check of a hit is nobody's request. */
+static bool
+enter(struct ps_run *run)
+{
+    if (!run->entered && !run->req->verifies)
+        run->entered =
+            ps_cache_load_enter(run->conf->load, run->conf->concurrency_max);
+    return run->entered || run->req->verifies;
+}
+
 enum ps_next
 ps_step_acquire(struct ps_run *run)
 {
     if (ps_run_abandoned(run) && !others_wait(run))
         return ps_run_fail(run, PS_CANCELLED, NULL);
+    if (run->conf->concurrency_max && !enter(run))
+        return ps_run_fail(run, PS_TOO_MANY_CONCURRENT, NULL);
     if (run->conn)
         return ps_go(&run->step, PS_STEP_STAMP);
     struct ps_err err;

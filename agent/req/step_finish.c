@@ -15,7 +15,9 @@ wait_helps(enum ps_rc rc)
 {
     return rc == PS_POOL_FULL || rc == PS_POOL_TIMEOUT ||
            rc == PS_TOO_MANY_REQUESTS || rc == PS_SHUTTING_DOWN ||
-           rc == PS_ORIGIN_TOO_MANY || rc == PS_ORIGIN_UNAVAILABLE;
+           rc == PS_ORIGIN_TOO_MANY || rc == PS_ORIGIN_UNAVAILABLE ||
+           rc == PS_ORIGIN_CIRCUIT || rc == PS_RATE_LIMITED ||
+           rc == PS_TOO_MANY_CONCURRENT;
 }
 
 enum ps_next
@@ -59,6 +61,9 @@ ps_step_leave(struct ps_run *run)
     /* Only one on which nothing has run is still here. */
     ps_run_release(run, PS_POOL_CLEAN);
     ps_rows_json_free(&run->encoder);
+    if (run->entered)
+        ps_cache_load_leave(run->conf->load);
+    run->entered = false;
     ps_catalog_unref(&run->catalog);
     ps_space_unref(&run->space);
     if (run->at == run->front)

@@ -193,6 +193,48 @@ wake_followers(struct ps_run *leader, enum ps_rc rc, const struct ps_err *err)
 }
 
 /*
+ * May this login be passed on to the origin? Neither an address nor, whatever
+ * the addresses, an account gets a flood of them. Who uses the password that
+ * logged in last does not guess, and is held up by nobody's guesses at the
+ * same account.
+ */
+static uint64_t
+begin_login(struct ps_run *run, uint64_t now_ms, const char **whose)
+{
+    const struct ps_req *req = run->req;
+    struct ps_engine *engine = run->engine;
+    uint64_t wait_ms = ps_logins_begin(engine->logins, req->source, now_ms);
+    *whose = "from this address";
+    run->guess = !ps_principal_known(run->principal, req->password);
+    if (wait_ms > 0 || !run->guess)
+        return wait_ms;
+    wait_ms =
+        ps_logins_begin(engine->user_logins, ps_run_user_key(run), now_ms);
+    *whose = "of this user";
+    if (wait_ms > 0)
+        ps_logins_end(engine->logins, req->source);
+    return wait_ms;
+}
+
+static enum ps_next
+too_many_logins(struct ps_run *run, uint64_t wait_ms, const char *whose)
+{
+    run->req->reply.retry_after_ms = wait_ms;
+    return ps_run_fail(run, PS_TOO_MANY_REQUESTS,
+                       "too many failed logins %s; wait before the next one",
+                       whose);
+}
+
+static void
+login_ended(struct ps_run *run)
+{
+    struct ps_engine *engine = run->engine;
+    ps_logins_end(engine->logins, run->req->source);
+    if (run->guess)
+        ps_logins_end(engine->user_logins, ps_run_user_key(run));
+}
+
+/*
  * Any connection that the pool gives was logged in with this very password.
  * It is kept for the statement; a step that has to wait for others gives it
  * back first, so that nobody holds one while waiting for one.
@@ -203,6 +245,7 @@ on_login(struct ps_pool_wait *wait, struct ps_conn *conn, enum ps_rc rc,
 {
     struct ps_run *run = PS_CONTAINER_OF(wait, struct ps_run, pool_wait);
     PS_CHECK_OBJ(run, PS_RUN_MAGIC);
+    login_ended(run);
     ps_run_login_result(run, conn, rc);
     wake_followers(run, rc, err);
     if (rc == PS_OK) {
@@ -220,6 +263,7 @@ interrupt_login(struct ps_run *run)
     if (run->verify_waiters.count > 0)
         return; /* goes on for them */
     ps_pool_cancel(run->at->pool, &run->pool_wait);
+    login_ended(run);
     wake_followers(run, PS_CANCELLED, NULL);
     ps_run_fail(run, PS_CANCELLED, NULL);
     ps_run_resume(run, PS_STEP_FAIL);
@@ -228,20 +272,17 @@ interrupt_login(struct ps_run *run)
 enum ps_next
 ps_step_verify(struct ps_run *run)
 {
-    const struct ps_req *req = run->req;
     struct ps_engine *engine = run->engine;
     if (run->verified)
         return ps_go(&run->step, PS_STEP_PREPARE);
     if (ps_run_abandoned(run))
         return ps_run_fail(run, PS_CANCELLED, NULL);
-    uint64_t wait_ms = ps_logins_wait_ms(engine->logins, req->source,
-                                         ps_clock_now_ms(engine->conf.clock));
-    if (wait_ms > 0) {
-        run->req->reply.retry_after_ms = wait_ms;
-        return ps_run_fail(run, PS_TOO_MANY_REQUESTS,
-                           "too many failed logins from this address; wait "
-                           "before the next one");
-    }
+    uint64_t now_ms = ps_clock_now_ms(engine->conf.clock);
+    const char *whose = "from this address";
+    uint64_t wait_ms =
+        ps_logins_wait_ms(engine->logins, run->req->source, now_ms);
+    if (wait_ms > 0)
+        return too_many_logins(run, wait_ms, whose);
     struct ps_run *leader = find_leader(run);
     if (leader)
         return follow(run, leader);
@@ -249,6 +290,9 @@ ps_step_verify(struct ps_run *run)
     enum ps_rc rc = ps_engine_hold_conf(engine, run->conf, &err);
     if (rc != PS_OK)
         return ps_run_fail_err(run, rc, &err);
+    wait_ms = begin_login(run, now_ms, &whose);
+    if (wait_ms > 0)
+        return too_many_logins(run, wait_ms, whose);
     ps_list_push_back(bucket_of(run), &run->verify_link);
     run->interrupt = interrupt_login;
     ps_run_ask_pool(run, on_login);

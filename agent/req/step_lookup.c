@@ -107,12 +107,30 @@ judge_entry(struct ps_run *run, struct ps_entry *entry, uint64_t now_us)
     return miss(run);
 }
 
+/* The cache's rate limit. Nobody but who has a password uses it up. */
+static bool
+admitted(struct ps_run *run)
+{
+    const struct ps_cache_conf *conf = run->conf;
+    if (run->admitted || run->req->verifies)
+        return true;
+    uint32_t burst = conf->rate_burst ? conf->rate_burst : conf->rate_limit;
+    uint64_t wait_us =
+        ps_cache_load_admit(conf->load, conf->rate_limit, burst,
+                            ps_clock_now_us(run->engine->conf.clock));
+    run->req->reply.retry_after_ms = (wait_us + 999) / 1000;
+    run->admitted = wait_us == 0;
+    return run->admitted;
+}
+
 enum ps_next
 ps_step_lookup(struct ps_run *run)
 {
     struct ps_engine *engine = run->engine;
     if (!run->verified)
         return pass(run);
+    if (run->conf->rate_limit && !admitted(run))
+        return ps_run_fail(run, PS_RATE_LIMITED, NULL);
     if (!run->conf->caching_enabled)
         return bypass(run, PS_REASON_CACHING_OFF);
     uint64_t now_us = ps_clock_now_us(engine->conf.clock);
@@ -166,10 +184,12 @@ origin_failed(enum ps_rc rc)
     case PS_ORIGIN_PROTOCOL:
     case PS_ORIGIN_TOO_MANY:
     case PS_ORIGIN_UNAVAILABLE:
+    case PS_ORIGIN_CIRCUIT:
     case PS_ORIGIN_LOST:
     case PS_QUERY_TIMEOUT:
     case PS_POOL_TIMEOUT:
     case PS_POOL_FULL:
+    case PS_TOO_MANY_CONCURRENT:
         return true;
     default:
         return false;

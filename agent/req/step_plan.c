@@ -284,7 +284,8 @@ static bool
 failure_is_shared(enum ps_rc rc)
 {
     return rc == PS_RESULT_TOO_BIG || rc == PS_QUERY_TIMEOUT ||
-           rc == PS_POOL_FULL || rc == PS_SHUTTING_DOWN;
+           rc == PS_POOL_FULL || rc == PS_SHUTTING_DOWN ||
+           rc == PS_ORIGIN_CIRCUIT || rc == PS_TOO_MANY_CONCURRENT;
 }
 
 static void

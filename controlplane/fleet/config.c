@@ -35,6 +35,22 @@ fleet_cache_config(const struct ps_cache_def *def, Portside__CacheConfig *out)
     out->invalidation_off = !def->invalidation;
 }
 
+static void
+put_limits(const struct ps_cache_def *def, Portside__CacheLimits *out)
+{
+    portside__cache_limits__init(out);
+    out->pool_cache_max = (uint32_t)def->pool_cache_max;
+    out->pool_min_idle = (uint32_t)def->pool_min_idle;
+    out->pool_max_age_ms = (uint64_t)def->pool_max_age_ms;
+    out->pool_check_after_ms = (uint64_t)def->pool_check_after_ms;
+    out->breaker_failures = (uint32_t)def->breaker_failures;
+    out->breaker_open_ms = (uint64_t)def->breaker_open_ms;
+    out->slow_start_ms = (uint64_t)def->slow_start_ms;
+    out->concurrency_max = (uint32_t)def->concurrency_max;
+    out->rate_limit = (uint32_t)def->rate_limit;
+    out->rate_burst = (uint32_t)def->rate_burst;
+}
+
 struct packing {
     struct ps_db *db;
     struct ps_buf *packed;
@@ -101,11 +117,14 @@ add_cache(void *arg, const struct ps_cache_def *def)
 {
     struct packing *packing = arg;
     Portside__CacheConfig config;
+    Portside__CacheLimits limits;
     struct rules rules = {.items = NULL};
     rules.items = calloc(PS_DB_RULES_MAX, sizeof(*rules.items));
     if (!rules.items)
         return PS_NO_MEMORY;
     fleet_cache_config(def, &config);
+    put_limits(def, &limits);
+    config.limits = &limits;
     enum ps_rc rc =
         ps_db_rule_each(packing->db, def->id, add_rule, &rules, packing->err);
     config.rules = rules.items;

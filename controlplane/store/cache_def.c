@@ -3,6 +3,7 @@
 
 #include "common/tls.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static const struct ps_def_choice types[] = {
@@ -88,6 +89,33 @@ static const struct ps_def_field fields[] = {
     {.json = "poolIdleTimeoutMs", .column = "pool_idle_timeout_ms",
      .kind = PS_DEF_INT, .access = PS_DEF_ANY_TIME, .fallback = MINUTE_MS,
      .min = 1, .max = DAY_MS, MEMBER(pool_idle_timeout_ms)},
+    {.json = "poolCacheMax", .column = "pool_cache_max",
+     .kind = PS_DEF_INT, .access = PS_DEF_ANY_TIME, .max = 100000,
+     MEMBER(pool_cache_max)},
+    {.json = "poolMinIdle", .column = "pool_min_idle", .kind = PS_DEF_INT,
+     .access = PS_DEF_ANY_TIME, .max = 10000, MEMBER(pool_min_idle)},
+    {.json = "poolMaxAgeMs", .column = "pool_max_age_ms",
+     .kind = PS_DEF_INT, .access = PS_DEF_ANY_TIME, .fallback = HOUR_MS,
+     .max = 30 * DAY_MS, MEMBER(pool_max_age_ms)},
+    {.json = "poolCheckAfterMs", .column = "pool_check_after_ms",
+     .kind = PS_DEF_INT, .access = PS_DEF_ANY_TIME, .fallback = 30000,
+     .max = DAY_MS, MEMBER(pool_check_after_ms)},
+    {.json = "breakerFailures", .column = "breaker_failures",
+     .kind = PS_DEF_INT, .access = PS_DEF_ANY_TIME, .fallback = 10,
+     .max = 10000, MEMBER(breaker_failures)},
+    {.json = "breakerOpenMs", .column = "breaker_open_ms",
+     .kind = PS_DEF_INT, .access = PS_DEF_ANY_TIME, .fallback = 1000,
+     .min = 1, .max = HOUR_MS, MEMBER(breaker_open_ms)},
+    {.json = "slowStartMs", .column = "slow_start_ms", .kind = PS_DEF_INT,
+     .access = PS_DEF_ANY_TIME, .fallback = 3000, .max = HOUR_MS,
+     MEMBER(slow_start_ms)},
+    {.json = "concurrencyMax", .column = "concurrency_max",
+     .kind = PS_DEF_INT, .access = PS_DEF_ANY_TIME, .max = 1000000,
+     MEMBER(concurrency_max)},
+    {.json = "rateLimit", .column = "rate_limit", .kind = PS_DEF_INT,
+     .access = PS_DEF_ANY_TIME, .max = 1000000, MEMBER(rate_limit)},
+    {.json = "rateBurst", .column = "rate_burst", .kind = PS_DEF_INT,
+     .access = PS_DEF_ANY_TIME, .max = 1000000, MEMBER(rate_burst)},
     {.json = "connectTimeoutMs", .column = "connect_timeout_ms",
      .kind = PS_DEF_INT, .access = PS_DEF_ANY_TIME, .fallback = 5000,
      .min = 1, .max = 10 * MINUTE_MS, MEMBER(connect_timeout_ms)},
@@ -209,6 +237,27 @@ name_char(char c)
            c == '-';
 }
 
+/* Limits that contradict each other would not do what they say. */
+static enum ps_rc
+check_limits(const struct ps_cache_def *def, struct ps_err *err)
+{
+    if (def->pool_min_idle > def->pool_max)
+        return ps_err_set(err, PS_BAD_FIELD,
+                          "poolMinIdle (%" PRId64 ") is greater than poolMax "
+                          "(%" PRId64 "), the most connections there may be",
+                          def->pool_min_idle, def->pool_max);
+    if (def->pool_cache_max && def->pool_min_idle > def->pool_cache_max)
+        return ps_err_set(err, PS_BAD_FIELD,
+                          "poolMinIdle (%" PRId64 ") is greater than "
+                          "poolCacheMax (%" PRId64 ")",
+                          def->pool_min_idle, def->pool_cache_max);
+    if (def->rate_burst && !def->rate_limit)
+        return ps_err_set(err, PS_BAD_FIELD,
+                          "rateBurst means nothing without rateLimit: set "
+                          "rateLimit, too, or rateBurst to 0");
+    return PS_OK;
+}
+
 enum ps_rc
 ps_def_check(const struct ps_cache_def *def, struct ps_err *err)
 {
@@ -235,5 +284,5 @@ ps_def_check(const struct ps_cache_def *def, struct ps_err *err)
     if (def->ttl_min_ms > def->ttl_max_ms)
         return ps_err_set(err, PS_BAD_FIELD,
                           "ttlMinMs is greater than ttlMaxMs");
-    return PS_OK;
+    return check_limits(def, err);
 }

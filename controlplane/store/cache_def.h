@@ -48,6 +48,10 @@ struct ps_cache_def {
     int64_t connect_timeout_ms, query_timeout_ms;
     int64_t max_entry_bytes;
     int64_t invalidation;
+    int64_t pool_cache_max, pool_min_idle;
+    int64_t pool_max_age_ms, pool_check_after_ms;
+    int64_t breaker_failures, breaker_open_ms, slow_start_ms;
+    int64_t concurrency_max, rate_limit, rate_burst;
     int64_t created_ms, updated_ms;
     int64_t revision;
 };

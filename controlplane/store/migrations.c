@@ -77,6 +77,21 @@ static const char *const migrations[] = {
     "  ttl_ms INTEGER NOT NULL, stale_if_error_ms INTEGER NOT NULL,"
     "  created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
     "  UNIQUE (cache_id, type, key)) STRICT;",
+    /* 3: limits of pools and requests */
+    "ALTER TABLE caches ADD COLUMN pool_cache_max INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE caches ADD COLUMN pool_min_idle INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE caches ADD COLUMN"
+    "  pool_max_age_ms INTEGER NOT NULL DEFAULT 3600000;"
+    "ALTER TABLE caches ADD COLUMN"
+    "  pool_check_after_ms INTEGER NOT NULL DEFAULT 30000;"
+    "ALTER TABLE caches ADD COLUMN"
+    "  breaker_failures INTEGER NOT NULL DEFAULT 10;"
+    "ALTER TABLE caches ADD COLUMN"
+    "  breaker_open_ms INTEGER NOT NULL DEFAULT 1000;"
+    "ALTER TABLE caches ADD COLUMN slow_start_ms INTEGER NOT NULL DEFAULT 3000;"
+    "ALTER TABLE caches ADD COLUMN concurrency_max INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE caches ADD COLUMN rate_limit INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE caches ADD COLUMN rate_burst INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* Once per start, so not among the prepared statements. */

@@ -270,6 +270,9 @@ suite('control plane', () => {
       writeAck: ['all', true], tlsMode: ['tls', 1], tlsCa: [5, 'not a certificate'], ttlMinMs: [-1, 31536000001, '1s'],
       ttlMaxMs: [-1, null], poolMax: [0, 10001], poolQueueMax: [-1, 1000001], poolQueueTimeoutMs: [0],
       poolIdleTimeoutMs: [0, 86400001], connectTimeoutMs: [0, 600001], queryTimeoutMs: [0], maxEntryBytes: [-1, 1073741825],
+      poolCacheMax: [-1, 100001, '5'], poolMinIdle: [-1, 10001, 21], poolMaxAgeMs: [-1, 2592000001], poolCheckAfterMs: [-1, 86400001],
+      breakerFailures: [-1, 10001], breakerOpenMs: [0, 3600001], slowStartMs: [-1, 3600001],
+      concurrencyMax: [-1, 1000001], rateLimit: [-1, 1000001, 1.5], rateBurst: [-1, 1000001, 5],
     };
     for (const [field, values] of Object.entries(wrong)) {
       for (const value of values) {
@@ -280,6 +283,8 @@ suite('control plane', () => {
       }
     }
     await refused(400, 'bad_field', 'POST', '/v1/caches', { ...shop, ttlMinMs: 10, ttlMaxMs: 9 });
+    const idle = await refused(400, 'bad_field', 'POST', '/v1/caches', { ...shop, poolMinIdle: 5, poolCacheMax: 4 });
+    assert.match(idle.json.message, /poolMinIdle \(5\) is greater than poolCacheMax \(4\)/);
     assert.deepEqual(await ok(200, 'GET', '/v1/caches'), []);
     const cache = await ok(201, 'POST', '/v1/caches', shop);
     for (const fields of [{ database: 'mysql' }, { id: nowhere }, { createdAt: cache.createdAt }, { revision: 9 }, { x: 1 }]) {

@@ -160,6 +160,7 @@ scn_world_init(struct scn_world *world)
         .max_reply_bytes = 1 << 20,
         .verified_ms = 60000,
         .max_principals = 64,
+        .seed = 1,
         .max_waiters = 64,
     };
 }
@@ -405,6 +406,22 @@ read_conf(struct scn_line *line, struct ps_cache_conf *c,
         scn_duration_ms(line, "queue_timeout", old->pool_queue_timeout_ms);
     c->pool_idle_timeout_ms =
         scn_duration_ms(line, "idle_timeout", old->pool_idle_timeout_ms);
+    c->pool_cache_max =
+        (uint32_t)scn_number(line, "cache_max", old->pool_cache_max);
+    c->pool_min_idle =
+        (uint32_t)scn_number(line, "min_idle", old->pool_min_idle);
+    c->pool_max_age_ms = scn_duration_ms(line, "max_age", old->pool_max_age_ms);
+    c->pool_check_after_ms =
+        scn_duration_ms(line, "check_after", old->pool_check_after_ms);
+    c->breaker_failures =
+        (uint32_t)scn_number(line, "breaker", old->breaker_failures);
+    c->breaker_open_ms =
+        scn_duration_ms(line, "breaker_open", old->breaker_open_ms);
+    c->slow_start_ms = scn_duration_ms(line, "slow_start", old->slow_start_ms);
+    c->concurrency_max =
+        (uint32_t)scn_number(line, "concurrency", old->concurrency_max);
+    c->rate_limit = (uint32_t)scn_number(line, "rate", old->rate_limit);
+    c->rate_burst = (uint32_t)scn_number(line, "burst", old->rate_burst);
     c->connect_timeout_ms =
         scn_duration_ms(line, "connect_timeout", old->connect_timeout_ms);
     c->query_timeout_ms =
