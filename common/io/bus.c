@@ -93,9 +93,14 @@ bus_make_tls(const struct ps_bus_tls *tls, nng_tls_mode mode,
 }
 
 bool
-bus_make_url(const char *address, char url[BUS_URL_MAX])
+bus_make_url(enum bus_family family, const char *address, char url[BUS_URL_MAX])
 {
-    int n = snprintf(url, BUS_URL_MAX, "tls+tcp://%s", address);
+    static const char *const schemes[] = {
+        [BUS_ANY] = "tls+tcp",
+        [BUS_V4] = "tls+tcp4",
+        [BUS_V6] = "tls+tcp6",
+    };
+    int n = snprintf(url, BUS_URL_MAX, "%s://%s", schemes[family], address);
     return n > 0 && n < BUS_URL_MAX;
 }
 

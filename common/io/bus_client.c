@@ -53,7 +53,8 @@ struct ps_bus_client {
     void (*on_link)(void *arg, bool up);
     void *arg;
     nng_tls_config *tls;
-    char call_url[BUS_URL_MAX], event_url[BUS_URL_MAX];
+    char *call_address, *event_address;
+    enum bus_family family; /* of the addresses that are tried */
 
     struct session *session;
     struct ps_task event_task, link_task;
@@ -63,6 +64,7 @@ struct ps_bus_client {
     uint64_t silence_ms; /* 0: never mind */
     struct ps_timer watch;
     bool connected;    /* this session was, once */
+    uint64_t open_ms;  /* when this session was made */
     uint64_t event_ms; /* last event, or connection */
     uint64_t call_ms;  /* last reply, or start of the session */
 };
@@ -161,9 +163,13 @@ session_retire(struct ps_bus_client *client, unsigned wait_ms)
 }
 
 static int
-dial(nng_socket sock, const char *url, nng_tls_config *tls)
+dial(const struct ps_bus_client *client, nng_socket sock, const char *address)
 {
     nng_dialer d;
+    nng_tls_config *tls = client->tls;
+    char url[BUS_URL_MAX];
+    if (!bus_make_url(client->family, address, url))
+        return NNG_EADDRINVAL;
     int code = nng_dialer_create(&d, sock, url);
     if (code != 0)
         return code;
@@ -207,14 +213,14 @@ session_start(struct ps_bus_client *client)
     session->client = client;
     client->session = session;
     client->connected = false;
-    client->call_ms = now_ms();
+    client->open_ms = client->call_ms = now_ms();
     int code;
     sigset_t before;
     bus_block_signals(&before);
     if ((code = open_sockets(session)) == 0) {
         nng_recv_aio(session->events, session->event_aio);
-        if ((code = dial(session->calls, client->call_url, client->tls)) == 0)
-            code = dial(session->events, client->event_url, client->tls);
+        if ((code = dial(client, session->calls, client->call_address)) == 0)
+            code = dial(client, session->events, client->event_address);
     }
     bus_restore_signals(&before);
     if (code != 0)
@@ -396,13 +402,29 @@ link_on_loop(struct ps_task *task)
     client->on_link(client->arg, now); /* may stop the client */
 }
 
+/* A name may have an address that nobody serves in front of one that works:
+ * the families are tried in turn, "localhost" is often both. */
+static void
+try_next_family(struct ps_bus_client *client)
+{
+    ps_warn("bus", "no connection to %s and %s yet; trying again",
+            client->call_address, client->event_address);
+    client->family = (client->family + 1) % BUS_FAMILIES;
+    ps_bus_client_reconnect(client);
+}
+
 static void
 on_watch(void *arg)
 {
     struct ps_bus_client *client = arg;
     ps_timer_start_ms(&client->watch, client->silence_ms / 2 + 1);
-    if (!client->session || (client->connected && now_ms() - client->event_ms >
-                                                      client->silence_ms)) {
+    uint64_t now = now_ms();
+    if (client->session && !client->connected &&
+        now - client->open_ms > client->silence_ms) {
+        try_next_family(client);
+    } else if (!client->session ||
+               (client->connected &&
+                now - client->event_ms > client->silence_ms)) {
         ps_warn("bus", "nothing came for %llu ms; connecting anew",
                 (unsigned long long)client->silence_ms);
         ps_bus_client_reconnect(client);
@@ -457,8 +479,13 @@ ps_bus_client_start(struct ps_bus_client **client,
     ps_timer_init(&b->watch, c->loop, on_watch, b);
 
     enum ps_rc rc = PS_OK;
-    if (!bus_make_url(c->call_address, b->call_url) ||
-        !bus_make_url(c->event_address, b->event_url))
+    char url[BUS_URL_MAX];
+    b->call_address = strdup(c->call_address);
+    b->event_address = strdup(c->event_address);
+    if (!b->call_address || !b->event_address)
+        rc = ps_err_set(err, PS_NO_MEMORY, NULL);
+    else if (!bus_make_url(BUS_V4, c->call_address, url) ||
+             !bus_make_url(BUS_V4, c->event_address, url))
         rc = ps_err_set(err, PS_FABRIC,
                         "the control plane's address is too "
                         "long");
@@ -503,6 +530,8 @@ ps_bus_client_stop(struct ps_bus_client **client)
         session_retire(b, CLOSE_WAIT_MS);
     if (b->tls)
         nng_tls_config_free(b->tls);
+    free(b->call_address);
+    free(b->event_address);
     b->magic = 0;
     free(b);
 }

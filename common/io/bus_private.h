@@ -31,7 +31,16 @@ PS_MUST_USE enum ps_rc bus_make_tls(const struct ps_bus_tls *tls,
                                     nng_tls_mode mode, nng_tls_config **out,
                                     struct ps_err *err);
 /* "host:port" to nng's URL; false when it does not fit. */
-bool bus_make_url(const char *address, char url[BUS_URL_MAX]);
+/* nng takes the first address of a name only; a family asks for the first of
+ * that one. */
+enum bus_family {
+    BUS_ANY,
+    BUS_V4,
+    BUS_V6,
+    BUS_FAMILIES
+};
+bool bus_make_url(enum bus_family family, const char *address,
+                  char url[BUS_URL_MAX]);
 
 struct ps_str bus_body(nng_msg *msg);
 /* A message with a copy of body, or NULL. */

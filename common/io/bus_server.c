@@ -136,7 +136,7 @@ listen_on(nng_socket sock, const char *address, nng_tls_config *tls,
           nng_listener *listener, int *port)
 {
     char url[BUS_URL_MAX];
-    if (!bus_make_url(address, url))
+    if (!bus_make_url(BUS_ANY, address, url))
         return NNG_EADDRINVAL;
     int code = nng_listener_create(listener, sock, url);
     if (code != 0)
