@@ -2,6 +2,7 @@
  * portside-agent: `enroll` makes this node an agent, `run` serves.
  */
 #include "agent/link/enroll.h"
+#include "agent/owner.h"
 #include "agent/run.h"
 #include "common/log.h"
 
@@ -88,13 +89,16 @@ command_enroll(int argc, char **argv)
                         "enroll --help`");
     int status = EXIT_USAGE;
     if (rc == PS_OK) {
+        status = 1;
+        rc = ps_owner_become(s.dir, &err);
+    }
+    if (rc == PS_OK) {
         const struct ps_enroll enroll = {.token = argv[1],
                                          .dir = s.dir,
                                          .name = s.name,
                                          .url = s.url,
                                          .force = s.force};
         rc = ps_enroll_run(&enroll, &err);
-        status = 1;
     }
     ps_conf_done(enroll_items, n, &s);
     return rc == PS_OK ? 0 : fail(&err, status);

@@ -9,9 +9,12 @@
  */
 #include "agent/run.h"
 
+#include "agent/alive.h"
+#include "agent/credential.h"
 #include "agent/front/front.h"
 #include "agent/link/uplink.h"
 #include "common/file.h"
+#include "common/io/notify.h"
 #include "common/log.h"
 #include "common/tls.h"
 
@@ -26,6 +29,7 @@
 
 enum {
     PEM_MAX = 1 << 20,
+    PATH_BYTES = 4096,
     GOODBYE_TIMEOUT_MS = 3000,
     REPLY_BATCH = 32,
     EXIT_REVOKED = 3
@@ -44,6 +48,7 @@ struct agent {
     struct ps_front **fronts;
     struct ps_thread **threads;
     struct ps_thread *link_thread;
+    struct ps_alive *alive;
     struct ssl_ctx_st *tls;
     char endpoint[512];
     _Atomic bool draining, revoked;
@@ -170,7 +175,8 @@ make_loops(struct agent *a, struct ps_err *err)
         if (!a->loops[i])
             return ps_err_set(err, PS_NO_MEMORY, NULL);
     }
-    return PS_OK;
+    a->alive = ps_alive_new(a->loops, a->n_loops);
+    return a->alive ? PS_OK : ps_err_set(err, PS_NO_MEMORY, NULL);
 }
 
 static enum ps_rc
@@ -217,13 +223,16 @@ static enum ps_rc
 load_tls(struct agent *a, struct ps_err *err)
 {
     const struct ps_agent_settings *s = a->settings;
-    char *cert = NULL, *key = NULL;
+    char *cert = NULL, *key = NULL, path[PATH_BYTES];
     size_t n = 0;
     if (!s->listen_tls || !s->listen_tls[0])
         return PS_OK;
-    enum ps_rc rc = ps_file_read(s->tls_cert, PEM_MAX, &cert, &n, err);
+    enum ps_rc rc =
+        ps_file_read(ps_credential_path(s->tls_cert, path, sizeof(path)),
+                     PEM_MAX, &cert, &n, err);
     if (rc == PS_OK)
-        rc = ps_file_read(s->tls_key, PEM_MAX, &key, &n, err);
+        rc = ps_file_read(ps_credential_path(s->tls_key, path, sizeof(path)),
+                          PEM_MAX, &key, &n, err);
     if (rc == PS_OK)
         rc = ps_tls_server_ctx(cert, key, &a->tls, err);
     free(cert);
@@ -402,6 +411,7 @@ release(struct agent *a)
     for (unsigned i = 0; i < a->n_loops && a->loops; i++)
         if (a->loops[i])
             ps_loop_free(&a->loops[i]);
+    ps_alive_free(&a->alive);
     if (a->link_loop)
         ps_loop_free(&a->link_loop);
     ps_config_free(&a->config);
@@ -413,13 +423,36 @@ release(struct agent *a)
     sem_destroy(&a->step);
 }
 
+/* Until one of signals; tells the service manager meanwhile that all loops
+ * turn, if it wants to know. */
+static void
+wait_for_signal(struct agent *a, const sigset_t *signals)
+{
+    uint64_t every_ms = ps_notify_alive_every_ms();
+    const struct timespec pause = {.tv_sec = (time_t)(every_ms / 1000),
+                                   .tv_nsec =
+                                       (long)(every_ms % 1000) * 1000000};
+    int received = 0;
+    if (every_ms == 0) {
+        while (sigwait(signals, &received) != 0)
+            continue;
+        return;
+    }
+    do {
+        if (ps_alive_ask(a->alive))
+            ps_notify_alive();
+        else
+            ps_warn("agent", "a loop has not turned for %llu ms",
+                    (unsigned long long)every_ms);
+    } while (sigtimedwait(signals, NULL, &pause) < 0);
+}
+
 int
 ps_agent_run(const struct ps_agent_settings *settings)
 {
     struct agent a = {.settings = settings, .state = {.lock_fd = -1}};
     struct ps_err err = {0};
     sigset_t signals;
-    int received = 0;
     sem_init(&a.step, 0, 0);
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
@@ -437,8 +470,9 @@ ps_agent_run(const struct ps_agent_settings *settings)
     }
     fflush(stdout);
     ps_info("agent", "serving at %s with %u loops", a.endpoint, a.n_loops);
-    while (sigwait(&signals, &received) != 0)
-        continue;
+    ps_notify_ready(a.endpoint);
+    wait_for_signal(&a, &signals);
+    ps_notify_stopping();
     ps_info("agent", "stopping");
     if (!drain(&a)) {
         ps_warn("agent", "requests were still under way at the time limit");

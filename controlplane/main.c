@@ -4,6 +4,7 @@
  *
  * Exit codes: 0 clean stop, 1 failure, 2 wrong usage.
  */
+#include "common/io/notify.h"
 #include "common/log.h"
 #include "controlplane/serve.h"
 #include "controlplane/settings.h"
@@ -20,6 +21,7 @@ enum {
 static void
 stop(void *arg)
 {
+    ps_notify_stopping();
     ps_info("main", "stopping");
     ps_loop_stop(arg);
 }
@@ -29,6 +31,28 @@ complain(const struct ps_err *err, int status)
 {
     fprintf(stderr, "portside-controlplane: %s\n", err->message);
     return status;
+}
+
+/* The loop turns, or this would not run. */
+static void
+tell_alive(void *arg)
+{
+    ps_notify_alive();
+    ps_timer_start_ms(arg, ps_notify_alive_every_ms());
+}
+
+static void
+serve_until_stopped(struct ps_loop *loop)
+{
+    struct ps_timer alive;
+    ps_timer_init(&alive, loop, tell_alive, &alive);
+    if (ps_notify_alive_every_ms() > 0)
+        tell_alive(&alive);
+    puts("ready");
+    fflush(stdout);
+    ps_notify_ready("serving");
+    ps_loop_run(loop);
+    ps_timer_stop(&alive);
 }
 
 static int
@@ -47,11 +71,8 @@ run(const struct ps_settings *settings)
         rc = ps_err_set(&err, PS_NO_MEMORY, NULL);
     if (rc == PS_OK)
         rc = ps_serve_start(&serve, loop, settings, &err);
-    if (rc == PS_OK) {
-        puts("ready");
-        fflush(stdout);
-        ps_loop_run(loop);
-    }
+    if (rc == PS_OK)
+        serve_until_stopped(loop);
     ps_serve_stop(&serve);
     ps_signal_free(&on_term);
     ps_signal_free(&on_int);

@@ -41,21 +41,25 @@ collect(void)
     n_killed = kept;
 }
 
-/* Beside this program (build tree and package alike), else where it was
- * installed. */
+/* Beside this program (build tree), else in its prefix's lib/portside (as
+ * installed), else where it was built. */
 static const char *
 worker_path(char *buf, size_t size)
 {
+    static const char *const places[] = {"portside-tds",
+                                         "../lib/portside/portside-tds"};
     const char *given = getenv("PORTSIDE_TDS_WORKER");
     if (given && *given)
         return given;
     ssize_t n = readlink("/proc/self/exe", buf, size - 1);
-    if (n > 0) {
-        buf[n] = '\0';
-        char *slash = strrchr(buf, '/');
-        size_t used = slash ? (size_t)(slash + 1 - buf) : 0;
-        snprintf(buf + used, size - used, "portside-tds");
-        if (used > 0 && access(buf, X_OK) == 0)
+    if (n <= 0)
+        return PS_TDS_WORKER;
+    buf[n] = '\0';
+    char *slash = strrchr(buf, '/');
+    size_t used = slash ? (size_t)(slash + 1 - buf) : 0;
+    for (size_t i = 0; used > 0 && i < PS_ARRAY_LEN(places); i++) {
+        snprintf(buf + used, size - used, "%s", places[i]);
+        if (access(buf, X_OK) == 0)
             return buf;
     }
     return PS_TDS_WORKER;
