@@ -41,6 +41,7 @@ ps_conn_execute(struct ps_conn *conn, const struct ps_statement *statement,
     PS_CHECK_OBJ(conn, CONN_MAGIC);
     PS_CHECK(conn->phase == PS_CONN_PHASE_READY && fn);
     conn->phase = PS_CONN_PHASE_EXECUTING;
+    conn->used = true;
     conn->execute_fn = fn;
     conn->execute_arg = arg;
     conn->driver->execute(conn, statement, sink);
@@ -64,6 +65,13 @@ ps_conn_reset(struct ps_conn *conn, uint64_t timeout_ms,
     conn->reset_fn = fn;
     conn->reset_arg = arg;
     conn->driver->reset(conn, timeout_ms);
+}
+
+bool
+ps_conn_used(const struct ps_conn *conn)
+{
+    PS_CHECK_OBJ(conn, CONN_MAGIC);
+    return conn->used;
 }
 
 bool
@@ -133,6 +141,7 @@ ps_conn_done_reset(struct ps_conn *conn, enum ps_rc rc)
     PS_CHECK_OBJ(conn, CONN_MAGIC);
     PS_CHECK(conn->phase == PS_CONN_PHASE_RESETTING);
     conn->phase = rc == PS_OK ? PS_CONN_PHASE_READY : PS_CONN_PHASE_DEAD;
+    conn->used = rc != PS_OK;
     conn->reset_fn(conn->reset_arg, rc);
 }
 

@@ -114,6 +114,9 @@ void ps_conn_cancel(struct ps_conn *conn);
  * session is canonical again, or rc != PS_OK: close it. */
 void ps_conn_reset(struct ps_conn *conn, uint64_t timeout_ms,
                    void (*fn)(void *arg, enum ps_rc rc), void *arg);
+/* Has a statement been sent since the login or the last reset? Even one that
+ * changes nothing leaves something to ask for: the last id, a row count. */
+bool ps_conn_used(const struct ps_conn *conn);
 /* Idle only: is the peer still there (no round trip)? */
 bool ps_conn_alive(struct ps_conn *conn);
 /* An idle connection whose peer goes away calls fn once (the pool closes

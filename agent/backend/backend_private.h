@@ -53,6 +53,7 @@ struct ps_conn {
     void (*lost_fn)(void *arg);
     void *lost_arg;
     bool lost; /* while READY; told once */
+    bool used; /* since the login or the last reset */
     void *owner;
 };
 

@@ -44,7 +44,8 @@ struct my_cancel;
     X(STMT_NEXT, stmt_next)   /* its next result */                      \
     X(STMT_CLOSE, stmt_close) /* one that is no longer kept */           \
     X(RESET, reset)           /* COM_RESET_CONNECTION */                 \
-    X(SELECT_DB, select_db)   /* back to the login's database */
+    X(SELECT_DB, select_db)   /* back to the login's database */         \
+    X(ROLE, role)             /* back to its role (MySQL 8) */
 
 enum my_step {
 #define X(name, part) MY_STEP_##name,

@@ -4,7 +4,7 @@
  *   without parameters   QUERY -> FETCH ... -> NEXT -> ... -> done
  *   with parameters      [PREPARE] -> EXECUTE -> STMT_FETCH ... -> STMT_NEXT
  *                        -> [STMT_CLOSE of one that is kept no longer] -> done
- *   reset                RESET -> SELECT_DB -> SETUP -> done
+ *   reset                RESET -> [SELECT_DB] -> SETUP -> done
  *
  * Rows are taken one by one, so that memory is bounded by the sink and not by
  * the answer. A sink that refuses, a time-out and ps_conn_cancel send KILL

@@ -15,6 +15,7 @@
 #include "agent/backend/my.h"
 #include "agent/backend/my_work.h"
 #include "common/check.h"
+#include "common/tls.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -29,11 +30,21 @@ struct my_open {
     struct ps_err err;
 };
 
+/*
+ * A reset also plants new seeds of RAND(). MariaDB's does not undo SET ROLE: if
+ * another role than the user's default is in force, the statement fails, and
+ * the connection is not used any more. (MySQL has a step for that.)
+ */
+#define OWN_ROLE                                                          \
+    "CURRENT_ROLE() <=> (SELECT ROLE_NAME FROM "                          \
+    "information_schema.APPLICABLE_ROLES WHERE IS_DEFAULT = 'YES' LIMIT " \
+    "1)"
+
 /* Modes that change the lexer or imply one that does: doubled commas keep
  * neighbours apart while they are taken out. */
 #define OUT(text, mode) "REPLACE(" text ",'," mode ",','')"
-static const char setup_sql[] =
-    "SET SESSION autocommit = 1, SESSION sql_mode = TRIM(BOTH ',' FROM "
+static const char modes_sql[] =
+    "TRIM(BOTH ',' FROM "
     "REPLACE(" OUT(OUT(OUT(OUT(OUT(OUT(OUT("CONCAT(',',REPLACE("
                                            "@@SESSION.sql_mode,',',',,'),',')",
                                            "ANSI_QUOTES"),
@@ -158,11 +169,32 @@ ps_my_open_start(struct my_conn *self, const struct ps_conn_open *open)
 
 /* ---- the canonical session ---- */
 
+static bool
+write_setup(struct my_conn *self, struct ps_buf *sql)
+{
+    bool reset = self->conn.phase == PS_CONN_PHASE_RESETTING;
+    bool check = reset && mariadb_connection(self->my);
+    uint32_t seeds[2];
+    ps_random_bytes(seeds, sizeof(seeds));
+    ps_buf_clear(sql);
+    ps_buf_printf(sql, "SET SESSION autocommit = 1, SESSION sql_mode = %s%s%s",
+                  check ? "IF(" OWN_ROLE ", " : "", modes_sql,
+                  check ? ", 'another role')" : "");
+    if (reset)
+        ps_buf_printf(sql, ", SESSION rand_seed1 = %u, SESSION rand_seed2 = %u",
+                      seeds[0] >> 2, seeds[1] >> 2);
+    return ps_buf_rc(sql) == PS_OK;
+}
+
 int
 my_setup_start(struct my_conn *self)
 {
-    return mysql_real_query_start(&self->failed, self->my, setup_sql,
-                                  sizeof(setup_sql) - 1);
+    if (!write_setup(self, &self->text)) {
+        self->failed = 1;
+        return 0;
+    }
+    return mysql_real_query_start(&self->failed, self->my, self->text.data,
+                                  self->text.len);
 }
 
 int
@@ -174,8 +206,13 @@ my_setup_cont(struct my_conn *self, int ready)
 enum my_next
 my_setup_done(struct my_conn *self)
 {
-    if (self->conn.phase == PS_CONN_PHASE_RESETTING)
-        return ps_my_reset_done(self);
+    if (self->conn.phase == PS_CONN_PHASE_RESETTING) {
+        if (self->failed || mariadb_connection(self->my) ||
+            mysql_get_server_version(self->my) < 80000)
+            return ps_my_reset_done(self);
+        self->step = MY_STEP_ROLE;
+        return MY_GO;
+    }
     if (self->failed) {
         struct ps_err err;
         ps_my_connect_error(self->my, false, &err);
@@ -184,4 +221,24 @@ my_setup_done(struct my_conn *self)
         finish(self, PS_OK, NULL);
     }
     return MY_WAIT;
+}
+
+int
+my_role_start(struct my_conn *self)
+{
+    static const char sql[] = "SET ROLE DEFAULT";
+    return mysql_real_query_start(&self->failed, self->my, sql,
+                                  sizeof(sql) - 1);
+}
+
+int
+my_role_cont(struct my_conn *self, int ready)
+{
+    return mysql_real_query_cont(&self->failed, self->my, ready);
+}
+
+enum my_next
+my_role_done(struct my_conn *self)
+{
+    return ps_my_reset_done(self);
 }

@@ -36,9 +36,8 @@ struct pg_exec {
     bool set_open; /* columns of the current result set were announced */
     bool dead;     /* must not be used any more */
     bool not_sent;
-    bool unsure;     /* the connection broke after something was sent */
-    bool complete;   /* the server is done with it */
-    bool discarding; /* reset: ROLLBACK is done, DISCARD ALL under way */
+    bool unsure;   /* the connection broke after something was sent */
+    bool complete; /* the server is done with it */
     char command[64];
     uint64_t rows;
     uint64_t begun_us;

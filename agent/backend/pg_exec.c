@@ -18,6 +18,7 @@
  */
 #include "agent/backend/pg.h"
 #include "common/check.h"
+#include "common/tls.h"
 
 #include <errno.h>
 #include <linux/tcp.h> /* glibc's tcp_info lacks tcpi_bytes_received */
@@ -138,42 +139,36 @@ lose(struct pg_conn *self, enum ps_rc rc)
 
 /* ----------------------------------------------------------------- reset */
 
+/* All that DISCARD ALL does, which refuses to share a message with others, and
+ * what it leaves: the open transaction and the seed of random(). One
+ * message, one round trip; any failure fails it as a whole. */
 static bool
 send_reset(struct pg_conn *self)
 {
-    if (PQtransactionStatus(self->pg) != PQTRANS_IDLE)
-        return PQsendQuery(self->pg, "ROLLBACK");
-    self->exec.discarding = true;
-    return PQsendQuery(self->pg, "DISCARD ALL");
+    bool open = PQtransactionStatus(self->pg) != PQTRANS_IDLE;
+    char sql[512];
+    int32_t seed;
+    ps_random_bytes(&seed, sizeof(seed));
+    snprintf(sql, sizeof(sql),
+             "%sCLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; "
+             "SET standard_conforming_strings = on; DEALLOCATE ALL; "
+             "UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(), "
+             "pg_catalog.setseed(%ld / 2147483648.0); "
+             "DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES",
+             open ? "ROLLBACK; " : "", (long)seed);
+    return PQsendQuery(self->pg, sql);
 }
 
-/* A step of the reset is done. DISCARD ALL cannot share a message with
- * others: it refuses to run in a transaction, which several statements in
- * one text are. */
 static void
-next_reset(struct pg_conn *self)
+reset_done(struct pg_conn *self)
 {
     struct pg_exec *e = &self->exec;
-    const char *strings =
-        PQparameterStatus(self->pg, "standard_conforming_strings");
-    bool sent = true;
     if (e->failure.rc != PS_OK || state_of(self) == PS_CONN_BROKEN) {
         fail(self, PS_ORIGIN_LOST);
         return;
     }
-    if (!e->discarding)
-        sent = send_reset(self);
-    else if (strings && strcmp(strings, "on") != 0)
-        sent = PQsendQuery(self->pg, "SET standard_conforming_strings = on");
-    else {
-        e->complete = true;
-        finish(self);
-        return;
-    }
-    if (!sent || PQflush(self->pg) < 0)
-        fail(self, PS_ORIGIN_LOST);
-    else
-        ps_pg_watch(self, PS_IO_READ);
+    e->complete = true;
+    finish(self);
 }
 
 /* --------------------------------------------------------------- results */
@@ -330,7 +325,7 @@ results_done(struct pg_conn *self)
 {
     struct pg_exec *e = &self->exec;
     if (!e->statement) {
-        next_reset(self);
+        reset_done(self);
         return;
     }
     e->complete = true;

@@ -302,6 +302,9 @@ add_runs(struct ps_catalog_builder *b, const struct row *row)
         flags |= PS_REL_READ_VOLATILE;
     if (row->z[1] != 'w' && v == PS_STABLE)
         flags |= PS_REL_READ_STABLE;
+    if (v != PS_IMMUTABLE)
+        flags |= row->z[1] == 'w' ? PS_REL_SESSION_WRITE
+                                  : PS_REL_SESSION_READ | PS_REL_SESSION_WRITE;
     return add_fact(b, row->id, flags);
 }
 
@@ -562,8 +565,9 @@ mark_families(struct ps_catalog *catalog)
 static unsigned
 view_flags(const struct ps_catalog *catalog, struct ps_str text)
 {
-    const unsigned unknown =
-        PS_REL_READ_STABLE | PS_REL_READ_VOLATILE | PS_REL_WRITES_UNKNOWN;
+    const unsigned session = PS_REL_SESSION_READ | PS_REL_SESSION_WRITE;
+    const unsigned unknown = PS_REL_READ_STABLE | PS_REL_READ_VOLATILE |
+                             PS_REL_WRITES_UNKNOWN | session;
     struct ps_arena *arena = ps_arena_new(VIEW_ARENA_BYTES);
     struct ps_sql_analysis *a = NULL;
     unsigned flags = 0;
@@ -587,6 +591,8 @@ view_flags(const struct ps_catalog *catalog, struct ps_str text)
         flags |= PS_REL_READ_STABLE;
     if (a->may_write && a->n_functions == 0 && !a->writes_all)
         flags |= unknown; /* nextval() and the like */
+    if (a->touches_session || vouch.worst != PS_IMMUTABLE)
+        flags |= session;
     ps_arena_free(&arena);
     return flags;
 }
@@ -621,6 +627,20 @@ find_view_edges(struct ps_catalog_builder *b)
     const struct definition *views = b->definitions.items;
     for (size_t i = 0; i < b->definitions.n; i++) {
         if (!add_view_edges(b, &views[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Nothing runs unasked: no view with a function, no trigger. */
+static bool
+is_quiet(const struct ps_catalog *catalog)
+{
+    const unsigned code =
+        PS_REL_SESSION_READ | PS_REL_SESSION_WRITE | PS_REL_WRITES_UNKNOWN;
+    for (size_t i = 0; i < catalog->n_relations; i++) {
+        unsigned flags = catalog->relations[i].flags;
+        if (!(flags & PS_REL_SYSTEM) && (flags & code))
             return false;
     }
     return true;
@@ -668,6 +688,7 @@ finish(struct ps_catalog_builder *b)
         if (r)
             r->flags |= facts[i].flags;
     }
+    c->quiet = is_quiet(c);
     return true;
 }
 

@@ -79,6 +79,16 @@ PS_MUST_USE bool ps_catalog_write_set(const struct ps_catalog *catalog,
                                       struct ps_arena *arena,
                                       struct ps_change *change);
 
+/*
+ * May the statement leave something behind in the session (hazard 31)? What
+ * the text says, and what it does not: a view, a policy, a trigger, a default
+ * may call a function that sets, locks or creates. False only when proven.
+ */
+PS_MUST_USE bool
+ps_catalog_touches_session(const struct ps_catalog *catalog,
+                           const struct ps_sql_analysis *analysis,
+                           struct ps_arena *arena);
+
 /* ---- the catalogues of the process ---- */
 
 struct ps_catalogs;

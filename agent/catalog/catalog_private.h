@@ -38,7 +38,9 @@ enum {
     PS_REL_READ_VOLATILE = 64,  /* reading it may write anything */
     PS_REL_VIEW = 128,          /* has no rows of its own */
     PS_REL_TABLE = 256,         /* has, and no other table is a part of it */
-    PS_REL_HIDDEN = 512         /* its foreign keys may not all be seen */
+    PS_REL_HIDDEN = 512,        /* its foreign keys may not all be seen */
+    PS_REL_SESSION_READ = 1024, /* reading it may change the session */
+    PS_REL_SESSION_WRITE = 2048 /* likewise writing; WRITES_UNKNOWN may, too */
 };
 
 enum ps_edge_kind {
@@ -106,6 +108,7 @@ struct ps_catalog {
     /* Of any statement, for casts, operators and checks that run without
      * being named. */
     enum ps_volatility any_read, any_write;
+    bool quiet; /* no relation runs a function, fires a trigger, ... */
 };
 
 /* ---- build.c ---- */

@@ -605,12 +605,78 @@ a_catalogue_that_is_too_large_is_refused(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* Hazard 31: what the text does not say may change the session, too. */
+static void
+session_is_touched_unasked(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *sql;
+        bool touches;
+    } cases[] = {
+        {"select a from items",                                  false},
+        {"select a from cheaper where a = 1",                    false},
+        {"select count(*) from log",                             false},
+        {"insert into items (id) values (1)",                    false},
+        {"update orders set id = 1",                             false},
+        {"select pure(1)",                                       true }, /* by its text */
+        {"select n from clock",                                  false}, /* now() only */
+        {"select n from noisy",                                  true }, /* shout() */
+        {"select 1 from items where exists (select from noisy)", true },
+        {"select lower(a) from items",                           true }, /* a user's */
+        {"select a from items where a <%> 1",                    true },
+        {"update audited set id = 1",                            true }, /* a trigger */
+        {"select id from audited",                               false},
+        {"insert into defaulted (id) values (1)",                true }, /* a default */
+        {"select id from defaulted",                             false},
+        {"select a from nowhere",                                true }, /* not known */
+        {"set timezone = 'UTC'",                                 true },
+    };
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+        const struct ps_sql_analysis *a = analyse(f, cases[i].sql);
+        if (ps_catalog_touches_session(f->catalog, a, f->arena) !=
+            cases[i].touches)
+            fail_msg("%s", cases[i].sql);
+    }
+    /* Without a catalogue a table may be a view. */
+    assert_true(ps_catalog_touches_session(
+        NULL, analyse(f, "select a from items"), f->arena));
+    assert_false(
+        ps_catalog_touches_session(NULL, analyse(f, "select 1"), f->arena));
+}
+
+/* A catalogue in which nothing runs unasked needs no walk. */
+static void
+a_quiet_catalogue(void **state)
+{
+    struct fixture *f = *state;
+    static const row plain[] = {
+        {"r", "1", "h",  "public",                      "items",  "r" },
+        {"r", "2", "h",  "public",                      "cheap",  "v" },
+        {"r", "3", "h",  "information_schema",          "tables", "vY"},
+        {"e", "2", "1",  NULL,                          NULL,     "v" },
+        {"d", "2", NULL, "SELECT a FROM public.items;", NULL,     NULL},
+    };
+    static const row loud = {"f", "2", NULL, NULL, NULL, "sr"};
+    const struct ps_sql_analysis *a = analyse(f, "select a from cheap");
+    struct ps_catalog *catalog = build(plain, PS_ARRAY_LEN(plain), NULL);
+    assert_true(catalog->quiet);
+    assert_false(ps_catalog_touches_session(catalog, a, f->arena));
+    ps_catalog_unref(&catalog);
+    catalog = build(plain, PS_ARRAY_LEN(plain), &loud);
+    assert_false(catalog->quiet);
+    assert_true(ps_catalog_touches_session(catalog, a, f->arena));
+    ps_catalog_unref(&catalog);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(reads_reach_what_is_below),
         TEST(reads_that_cannot_be_kept),
+        TEST(session_is_touched_unasked),
+        TEST(a_quiet_catalogue),
         TEST(functions_are_believed_by_their_label),
         TEST(calls_the_text_hides),
         TEST(writes_reach_everything_they_may),

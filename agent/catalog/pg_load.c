@@ -15,6 +15,8 @@
  */
 #include "agent/catalog/catalog_private.h"
 
+#define SETS "'set_config|advisory|setseed'"
+
 /* clang-format off */
 static const char query[] =
 "set local search_path = pg_catalog;\n"
@@ -107,6 +109,15 @@ static const char query[] =
 "union all select 'f', x.conrelid::text, null, null, null, k.vol || 'w'\n"
 "from calls k join pg_constraint x on x.oid = k.objid\n"
 "where k.classid = 'pg_constraint'::regclass and x.conrelid <> 0\n"
+/* built-ins that change the session leave no trace in pg_depend */
+"union all select 'f', a.adrelid::text, null, null, null, 'vw'\n"
+"from pg_attrdef a where pg_get_expr(a.adbin, a.adrelid) ~ " SETS "\n"
+"union all select 'f', x.conrelid::text, null, null, null, 'vw'\n"
+"from pg_constraint x where x.conrelid <> 0 and x.conbin is not null\n"
+"  and pg_get_expr(x.conbin, x.conrelid) ~ " SETS "\n"
+"union all select 'f', p.polrelid::text, null, null, null, 'vr'\n"
+"from pg_policy p where concat(pg_get_expr(p.polqual, p.polrelid),\n"
+"  pg_get_expr(p.polwithcheck, p.polrelid)) ~ " SETS "\n"
 /* definitions of views */
 "union all select 'd', c.oid::text, null, pg_get_viewdef(c.oid), null, null\n"
 "from rel c where c.relkind = 'v' and c.oid >= 16384\n"

@@ -362,3 +362,39 @@ ps_catalog_write_set(const struct ps_catalog *catalog,
                          a->reason == PS_SQL_REASON_UNKNOWN_FUNCTION);
     return a->may_write && !by_functions;
 }
+
+/* ---- the session ---- */
+
+bool
+ps_catalog_touches_session(const struct ps_catalog *catalog,
+                           const struct ps_sql_analysis *a,
+                           struct ps_arena *arena)
+{
+    const struct manner how = {.follow = FOLLOW_WRITE};
+    struct walk w;
+    bool writes = false;
+    if (a->touches_session)
+        return true;
+    if (!catalog)
+        return a->n_relations > 0;
+    PS_CHECK_OBJ(catalog, PS_CATALOG_MAGIC);
+    for (size_t i = 0; i < a->n_relations; i++)
+        writes = writes || (a->relations[i].use & ~PS_SQL_REL_READ);
+    /* A function that is not IMMUTABLE may set what it likes; STABLE ones
+     * only promise to leave the tables alone. */
+    if (ps_catalog_vouch(catalog, a).worst != PS_IMMUTABLE ||
+        catalog->any_read != PS_IMMUTABLE ||
+        (writes && catalog->any_write != PS_IMMUTABLE))
+        return true;
+    if (catalog->quiet || a->n_relations == 0)
+        return false;
+    if (!walk_begin(&w, catalog, arena))
+        return true;
+    for (size_t i = 0; i < a->n_relations; i++)
+        walk_name(&w, &a->relations[i], &how);
+    walk_run(&w, &how);
+    unsigned code = PS_REL_SESSION_READ;
+    if (writes)
+        code |= PS_REL_SESSION_WRITE | PS_REL_WRITES_UNKNOWN;
+    return w.missing || ps_arena_failed(arena) || (w.flags & code) != 0;
+}

@@ -144,6 +144,7 @@ struct ps_run {
     const struct ps_table_name *tables;
     size_t n_tables;
     const struct ps_row_set *rows; /* one for each table, or NULL */
+    bool touches_session;          /* reset the connection behind it */
     bool writes;                   /* commit window, sent at most once */
     struct ps_change change;
 

@@ -49,6 +49,33 @@ ps_run_release(struct ps_run *run, enum ps_pool_verdict verdict)
     run->conn = NULL;
 }
 
+/* Reset, or not to be used any more: then another one is asked for. */
+static void
+on_clean(void *arg, enum ps_rc rc)
+{
+    struct ps_run *run = arg;
+    PS_CHECK_OBJ(run, PS_RUN_MAGIC);
+    if (rc != PS_OK)
+        ps_run_release(run, PS_POOL_DISCARD);
+    ps_run_continue(run, rc == PS_OK ? PS_STEP_STAMP : PS_STEP_ACQUIRE);
+}
+
+/* Would the statement see what another request left? The pool gives sessions
+ * in which nothing has been changed, but the last id and the like are
+ * there for who asks. */
+static bool
+wants_clean(const struct ps_run *run)
+{
+    const struct ps_sql_analysis *a = run->analysis;
+    return (a->asks_session || a->touches_session) && ps_conn_used(run->conn);
+}
+
+static void
+clean(struct ps_run *run)
+{
+    ps_conn_reset(run->conn, run->conf->query_timeout_ms, on_clean, run);
+}
+
 static void
 on_acquired(struct ps_pool_wait *wait, struct ps_conn *conn, enum ps_rc rc,
             const struct ps_err *err)
@@ -58,7 +85,10 @@ on_acquired(struct ps_pool_wait *wait, struct ps_conn *conn, enum ps_rc rc,
     ps_run_login_result(run, conn, rc);
     if (rc != PS_OK)
         ps_run_fail_err(run, rc, err);
-    ps_run_continue(run, rc == PS_OK ? PS_STEP_STAMP : PS_STEP_FAIL);
+    if (rc == PS_OK && wants_clean(run))
+        clean(run);
+    else
+        ps_run_continue(run, rc == PS_OK ? PS_STEP_STAMP : PS_STEP_FAIL);
 }
 
 static bool
@@ -96,6 +126,10 @@ ps_step_acquire(struct ps_run *run)
         return ps_run_fail(run, PS_CANCELLED, NULL);
     if (run->conf->concurrency_max && !enter(run))
         return ps_run_fail(run, PS_TOO_MANY_CONCURRENT, NULL);
+    if (run->conn && wants_clean(run)) {
+        clean(run);
+        return PS_NEXT_WAIT;
+    }
     if (run->conn)
         return ps_go(&run->step, PS_STEP_STAMP);
     struct ps_err err;

@@ -226,7 +226,7 @@ session_after(const struct ps_run *run)
     if (out->state == PS_CONN_BROKEN)
         return PS_POOL_DISCARD;
     if (out->state != PS_CONN_IDLE || !complete || run->cancelled ||
-        run->analysis->touches_session)
+        run->touches_session)
         return PS_POOL_RESET;
     return PS_POOL_CLEAN;
 }

@@ -247,6 +247,8 @@ ps_step_decide(struct ps_run *run)
                                      .database = run->req->database};
     run->statement.may_write = ps_catalog_write_set(
         run->catalog, &text, run->req->arena, &run->change);
+    run->touches_session = ps_catalog_touches_session(
+        run->catalog, run->analysis, run->req->arena);
     /* What is not known to stay in its database may be in any of them, but
      * for PostgreSQL, whose sessions reach one. */
     if ((run->change.n_tables == 0 &&

@@ -75,6 +75,66 @@ analyse_statement(struct ps_sql_parser *p)
     }
 }
 
+static bool
+in_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           (c >= '0' && c <= '9') || c == '@' || c == '$' || c == '.' ||
+           (unsigned char)c >= 0x80;
+}
+
+/* On a list of words between spaces, whatever the case; what stands before
+ * @@ or a dot (@@session.identity) does not count. */
+static bool
+on_list(struct ps_str word, const char *list)
+{
+    char needle[32];
+    for (size_t i = word.len; i > 0; i--) {
+        char c = word.ptr[i - 1];
+        if (c == '.' || c == '@') {
+            word.ptr += i;
+            word.len -= i;
+            break;
+        }
+    }
+    if (word.len == 0 || word.len > sizeof(needle) - 2)
+        return false;
+    needle[0] = ' ';
+    for (size_t i = 0; i < word.len; i++)
+        needle[i + 1] = (char)ps_sql_lower((unsigned char)word.ptr[i]);
+    needle[word.len + 1] = ' ';
+    return memmem(list, strlen(list), needle, word.len + 2) != NULL;
+}
+
+/* Names of what a statement leaves for the next one to ask for. In a write a
+ * column may be called so: that costs a reset, no more. */
+static bool
+asks_session(enum ps_dialect id, struct ps_str text)
+{
+    static const char *const lists[PS_DIALECT_COUNT] = {
+        [PS_DIALECT_POSTGRES] = " lastval currval ",
+        [PS_DIALECT_MYSQL] = " last_insert_id found_rows row_count identity "
+                             "insert_id warning_count error_count lastval "
+                             "previous ",
+        [PS_DIALECT_TSQL] = " identity scope_identity rowcount rowcount_big "
+                            "error "};
+    bool shows = false, notes = false;
+    for (size_t at = 0; at < text.len;) {
+        struct ps_str word = {.ptr = text.ptr + at};
+        while (at < text.len && in_word(text.ptr[at]))
+            at++;
+        word.len = (size_t)(text.ptr + at - word.ptr);
+        at += word.len == 0;
+        if (on_list(word, lists[id]))
+            return true;
+        if (id == PS_DIALECT_MYSQL) { /* SHOW WARNINGS, GET DIAGNOSTICS */
+            shows = shows || on_list(word, " show get ");
+            notes = notes || on_list(word, " warnings errors diagnostics ");
+        }
+    }
+    return shows && notes;
+}
+
 /* A dialect without an analyser, or a text beyond all limits. */
 static void
 nothing_known(struct ps_sql_analysis *out, enum ps_sql_reason reason)
@@ -83,7 +143,7 @@ nothing_known(struct ps_sql_analysis *out, enum ps_sql_reason reason)
     out->reason = reason;
     out->n_statements = 1;
     out->writes_all = out->incomplete = true;
-    out->touches_session = out->may_write = true;
+    out->touches_session = out->asks_session = out->may_write = true;
     out->changes_catalog = true;
 }
 
@@ -160,6 +220,8 @@ ps_sql_analyse(enum ps_dialect id, unsigned modes, struct ps_str text,
         nothing_known(a, PS_SQL_REASON_SYNTAX);
     if (rc != PS_OK)
         return rc;
+    if (a->cls != PS_SQL_READ || a->reason != PS_SQL_REASON_NONE)
+        a->asks_session = asks_session(id, a->template_text);
     if (ps_arena_failed(arena))
         return PS_NO_MEMORY;
     *out = a;

@@ -219,6 +219,10 @@ struct ps_sql_analysis {
      * tables, locks, prepared names, role, open transaction): the connection
      * must be reset before reuse. False only when proven. */
     bool touches_session;
+    /* It asks for what earlier statements left behind (the last id, a row
+     * count, warnings): another request's, unless the session is reset
+     * first. */
+    bool asks_session;
     /* It may have an effect that must not happen twice. False only for a
      * proven read without unknown functions: only these may be retried. */
     bool may_write;

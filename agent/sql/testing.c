@@ -88,6 +88,7 @@ ps_sql_render(const struct ps_sql_analysis *a, struct ps_str text,
     } effects[] = {
         {a->writes_all,        "writes_all"       },
         {a->touches_session,   "touches_session"  },
+        {a->asks_session,      "asks_session"     },
         {a->may_write,         "may_write"        },
         {a->changes_catalog,   "changes_catalog"  },
         {a->opens_transaction, "opens_transaction"},

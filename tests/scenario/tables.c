@@ -190,6 +190,15 @@ ps_catalog_write_set(const struct ps_catalog *catalog,
     return true;
 }
 
+bool
+ps_catalog_touches_session(const struct ps_catalog *catalog,
+                           const struct ps_sql_analysis *analysis,
+                           struct ps_arena *arena)
+{
+    (void)arena;
+    return analysis->touches_session || (!catalog && analysis->n_relations > 0);
+}
+
 /* ---------------------------------------------------------------- loads */
 
 struct ps_catalogs *

@@ -729,9 +729,11 @@ class Session:
         if len(statement) > 1 and statement[1].word == 'USEROPTIONS':
             types = [Type('nvarchar', 128), Type('nvarchar', 256)]
             self.out.columns([('Set Option', types[0]), ('Value', types[1])])
-            for item in sorted(self.options.items()):
+            level = next(name for name, number in LEVELS.items() if number == self.isolation)
+            items = sorted(self.options.items()) + [('isolation level', level.lower())]
+            for item in items:
                 self.out.row(types, item)
-            self.out.done(len(self.options), 0xC1)
+            self.out.done(len(items), 0xC1)
         else:
             self.out.done(None)
 
