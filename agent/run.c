@@ -13,6 +13,7 @@
 #include "agent/credential.h"
 #include "agent/front/front.h"
 #include "agent/link/uplink.h"
+#include "agent/telemetry/collector.h"
 #include "common/file.h"
 #include "common/io/notify.h"
 #include "common/log.h"
@@ -41,6 +42,8 @@ struct agent {
     struct ps_config *config;
     struct ps_lease lease;
     struct ps_loop *link_loop;
+    struct ps_tally *tally;
+    struct ps_collector *collector;
     struct ps_uplink *uplink;
     struct ps_engine *engine;
     unsigned n_loops;
@@ -179,24 +182,40 @@ make_loops(struct agent *a, struct ps_err *err)
     return a->alive ? PS_OK : ps_err_set(err, PS_NO_MEMORY, NULL);
 }
 
+/* Nothing is made where nothing is to be counted. */
+static bool
+make_telemetry(struct agent *a)
+{
+    const struct ps_agent_settings *s = a->settings;
+    if (s->telemetry_ms == 0)
+        return true;
+    a->tally = ps_tally_new((size_t)s->telemetry_templates, a->n_loops);
+    if (a->tally)
+        a->collector =
+            ps_collector_new(a->tally, a->link_loop, a->loops, a->n_loops);
+    return a->collector != NULL;
+}
+
 static enum ps_rc
 make_core(struct agent *a, struct ps_err *err)
 {
     const struct ps_agent_settings *s = a->settings;
     ps_lease_init(&a->lease);
     a->config = ps_config_new();
-    if (!a->config)
+    if (!a->config || !make_telemetry(a))
         return ps_err_set(err, PS_NO_MEMORY, NULL);
-    const struct ps_uplink_conf link = {.loop = a->link_loop,
-                                        .state = &a->state,
-                                        .config = a->config,
-                                        .lease = &a->lease,
-                                        .probe_timeout_ms =
-                                            (uint64_t)s->probe_timeout_ms,
-                                        .apply = on_apply,
-                                        .reconfigured = on_reconfigured,
-                                        .revoked = on_revoked,
-                                        .arg = a};
+    const struct ps_uplink_conf link = {
+        .loop = a->link_loop,
+        .state = &a->state,
+        .config = a->config,
+        .lease = &a->lease,
+        .probe_timeout_ms = (uint64_t)s->probe_timeout_ms,
+        .collector = a->collector,
+        .telemetry_ms = (uint64_t)s->telemetry_ms,
+        .apply = on_apply,
+        .reconfigured = on_reconfigured,
+        .revoked = on_revoked,
+        .arg = a};
     enum ps_rc rc = ps_uplink_new(&a->uplink, &link, err);
     if (rc != PS_OK)
         return rc;
@@ -214,7 +233,8 @@ make_core(struct agent *a, struct ps_err *err)
         .verify_every = (unsigned)s->verify_every,
         .stale_permille = (unsigned)s->stale_permille,
         .max_principals = (size_t)s->max_principals,
-        .max_waiters = (unsigned)s->max_waiters};
+        .max_waiters = (unsigned)s->max_waiters,
+        .tally = a->tally};
     a->engine = ps_engine_new(&engine);
     return a->engine ? PS_OK : ps_err_set(err, PS_NO_MEMORY, NULL);
 }
@@ -411,9 +431,11 @@ release(struct agent *a)
     for (unsigned i = 0; i < a->n_loops && a->loops; i++)
         if (a->loops[i])
             ps_loop_free(&a->loops[i]);
+    ps_collector_free(&a->collector);
     ps_alive_free(&a->alive);
     if (a->link_loop)
         ps_loop_free(&a->link_loop);
+    ps_tally_free(&a->tally);
     ps_config_free(&a->config);
     ps_tls_ctx_free(&a->tls);
     ps_agent_state_done(&a->state);

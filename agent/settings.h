@@ -27,6 +27,8 @@ struct ps_agent_settings {
     int64_t verify_every;
     int64_t drain_timeout_ms;
     int64_t probe_timeout_ms;
+    int64_t telemetry_ms;
+    int64_t telemetry_templates;
     char *log_level;
 };
 

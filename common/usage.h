@@ -35,7 +35,8 @@
     X(STALE, 15, "of them, those that were stale with no write seen")     \
     X(SAVED_US, 16, "time that the hits would have taken longer without") \
     X(TTL_MS, 17, "time to live of the last answer kept")                 \
-    X(TTL_AUTO_MS, 18, "time to live that automatic mode would give")
+    X(TTL_AUTO_MS, 18, "time to live that automatic mode would give")     \
+    X(ORIGIN_US, 19, "time of the requests that memory did not answer")
 
 enum ps_usage_counter {
 #define X(name, tag, text) PS_USAGE_##name,

@@ -2,12 +2,14 @@
 #include "controlplane/serve.h"
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/io/bus.h"
 #include "common/log.h"
 #include "controlplane/api/api.h"
 #include "controlplane/ca/ca.h"
 #include "controlplane/fleet/fleet.h"
+#include "controlplane/rollup/rollup.h"
 #include "controlplane/store/db.h"
 
 #include <errno.h>
@@ -20,7 +22,9 @@
 enum {
     PATH_BYTES = 4096,
     NAMES_MAX = 32,
-    ADDRESS_BYTES = 320
+    ADDRESS_BYTES = 320,
+    PRUNE_MS = 60000,
+    PRUNE_MORE_MS = 200 /* so that others have their turn */
 };
 
 struct ps_serve {
@@ -29,6 +33,8 @@ struct ps_serve {
     int lock_fd;
     struct ps_ca *ca;
     struct ps_db *db;
+    struct ps_rollup *rollup;
+    struct ps_timer prune;
     struct ps_fleet *fleet;
     struct ps_bus_server *bus;
     struct ps_api *api;
@@ -101,6 +107,29 @@ open_db(struct ps_serve *s, struct ps_err *err)
     return ps_db_open(&s->db, path, err);
 }
 
+static void
+on_prune(void *arg)
+{
+    struct ps_serve *s = arg;
+    struct ps_err err;
+    bool more = false;
+    if (ps_rollup_prune(s->rollup, ps_wall_ms(), &more, &err) != PS_OK)
+        ps_warn("main", "old statistics were not pruned: %s", err.message);
+    ps_timer_start_ms(&s->prune, more ? PRUNE_MORE_MS : PRUNE_MS);
+}
+
+static enum ps_rc
+open_rollup(struct ps_serve *s, struct ps_err *err)
+{
+    char path[PATH_BYTES];
+    path_in(s, "telemetry.db", path);
+    enum ps_rc rc =
+        ps_rollup_open(&s->rollup, path, s->settings->telemetry_max_bytes, err);
+    if (rc == PS_OK)
+        ps_timer_start_ms(&s->prune, PRUNE_MS);
+    return rc;
+}
+
 /* The file first: should the process end in between, the next start finds no
  * token and makes another. */
 static enum ps_rc
@@ -155,6 +184,7 @@ start_fleet(struct ps_serve *s, struct ps_err *err)
         .loop = s->loop,
         .db = s->db,
         .ca = s->ca,
+        .rollup = s->rollup,
         .lease_ms = (uint64_t)s->settings->lease_ms,
         .heartbeat_ms = (uint64_t)s->settings->heartbeat_ms,
         .tick_ms = (uint64_t)s->settings->tick_ms,
@@ -222,6 +252,7 @@ start_api(struct ps_serve *s, struct ps_err *err)
         .db = s->db,
         .ca = s->ca,
         .fleet = s->fleet,
+        .rollup = s->rollup,
         .address = s->settings->listen_api,
         .names = s->names,
         .call_address = s->call_address,
@@ -257,8 +288,8 @@ ps_serve_start(struct ps_serve **out, struct ps_loop *loop,
                const struct ps_settings *settings, struct ps_err *err)
 {
     static enum ps_rc (*const steps[])(struct ps_serve *, struct ps_err *) = {
-        split_names, lock_dir,  open_ca,   open_db,     make_first_token,
-        start_fleet, start_bus, start_api, write_ports,
+        split_names, lock_dir,    open_ca,   open_db,   make_first_token,
+        open_rollup, start_fleet, start_bus, start_api, write_ports,
     };
     struct ps_serve *s = calloc(1, sizeof(*s));
     if (!s)
@@ -266,6 +297,7 @@ ps_serve_start(struct ps_serve **out, struct ps_loop *loop,
     s->loop = loop;
     s->settings = settings;
     s->lock_fd = -1;
+    ps_timer_init(&s->prune, loop, on_prune, s);
     enum ps_rc rc = PS_OK;
     for (size_t i = 0; rc == PS_OK && i < PS_ARRAY_LEN(steps); i++)
         rc = steps[i](s, err);
@@ -286,6 +318,8 @@ ps_serve_stop(struct ps_serve **sp)
     ps_api_stop(&s->api);
     ps_fleet_free(&s->fleet); /* answers held calls, so before the bus */
     ps_bus_server_stop(&s->bus);
+    ps_timer_stop(&s->prune);
+    ps_rollup_close(&s->rollup);
     ps_db_close(&s->db);
     ps_ca_close(&s->ca);
     free(s->names_text);

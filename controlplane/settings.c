@@ -34,6 +34,9 @@ static const struct ps_conf_item items[] = {
      "how often agents renew their lease"},
     {"tick", PS_CONF_DURATION, AT(tick_ms), "250ms", 50, 60000,
      "how often agents are told the newest number"},
+    {"telemetry-max", PS_CONF_BYTES, AT(telemetry_max_bytes), "768M",
+     1 << 20, INT64_C(1) << 40,
+     "statistics take so much of the disk; the oldest details make room"},
     {"log-level", PS_CONF_TEXT, AT(log_level), "info", 0, 0,
      "debug, info, warn, error or off"},
 };

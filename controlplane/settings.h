@@ -11,6 +11,7 @@ struct ps_settings {
     char *public_host;
     char *advertise_calls, *advertise_events;
     int64_t lease_ms, heartbeat_ms, tick_ms;
+    int64_t telemetry_max_bytes;
     char *log_level;
 };
 

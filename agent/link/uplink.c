@@ -19,6 +19,7 @@ enum {
     HELLO_DELAY_MIN_MS = 100,
     HELLO_DELAY_MAX_MS = 2000,
     SILENCE_MS = 4000, /* ticks come every 250 ms */
+    TELL_MS = 1000,
     RENEW_BEFORE_S = 30 * 24 * 3600,
     FABRIC_PROTOCOL = 1
 };
@@ -397,7 +398,9 @@ ps_uplink_new(struct ps_uplink **out, const struct ps_uplink_conf *conf,
     ps_uplink_publish_init(u);
     u->outbox = ps_outbox_new();
     u->prober = ps_prober_new(u);
-    if (!u->outbox || !u->prober) {
+    if (conf->collector)
+        u->teller = ps_teller_new(u);
+    if (!u->outbox || !u->prober || (conf->collector && !u->teller)) {
         ps_uplink_free(&u);
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     }
@@ -413,8 +416,10 @@ ps_uplink_start(struct ps_uplink *u, const char *endpoint, struct ps_err *err)
     if (!u->endpoint)
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     enum ps_rc rc = start_bus(u, err);
-    if (rc == PS_OK)
+    if (rc == PS_OK) {
         ps_uplink_say_hello(u, 0);
+        ps_teller_start(u->teller);
+    }
     return rc;
 }
 
@@ -453,6 +458,7 @@ ps_uplink_free(struct ps_uplink **uplink)
     u->generation++;
     if (u->bus)
         ps_bus_client_stop(&u->bus);
+    ps_teller_free(&u->teller);
     if (u->outbox)
         ps_uplink_publish_done(u);
     ps_prober_abandon(&u->prober);
@@ -520,11 +526,24 @@ goodbye_give_up(void *arg)
 }
 
 static void
+on_counted_told(struct ps_uplink *u)
+{
+    if (ps_timer_active(&u->goodbye.deadline))
+        goodbye_poll(u);
+}
+
+static void
 goodbye_task(struct ps_task *task)
 {
     struct ps_uplink *u = PS_CONTAINER_OF(task, struct ps_uplink, goodbye.task);
     ps_timer_start_ms(&u->goodbye.deadline, u->goodbye.timeout_ms);
-    goodbye_poll(u);
+    if (!u->teller) {
+        goodbye_poll(u);
+        return;
+    }
+    /* Statistics first, but not for long. */
+    ps_timer_start_ms(&u->goodbye.poll, TELL_MS);
+    ps_teller_finish(u->teller, on_counted_told);
 }
 
 void

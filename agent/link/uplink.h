@@ -21,6 +21,7 @@
 #include "agent/cache/lease.h"
 #include "agent/config/config.h"
 #include "agent/link/state.h"
+#include "agent/telemetry/collector.h"
 #include "common/err.h"
 #include "common/io/loop.h"
 
@@ -31,8 +32,10 @@ struct ps_uplink_conf {
     struct ps_agent_state *state; /* outlives the uplink */
     struct ps_config *config;
     struct ps_lease *lease;
-    const char *endpoint;      /* public URL of this agent's HTTP API */
-    uint64_t probe_timeout_ms; /* of each stage */
+    const char *endpoint;           /* public URL of this agent's HTTP API */
+    uint64_t probe_timeout_ms;      /* of each stage */
+    struct ps_collector *collector; /* on loop; NULL: nothing is told */
+    uint64_t telemetry_ms;          /* how often; 0: never */
     /* Drops what a change touches; runs on the link's thread. */
     void (*apply)(void *arg, const struct ps_change *change);
     /* The definitions in config were replaced. */

@@ -1,7 +1,8 @@
 /*
- * Inside of the link: one struct, five files (uplink.c session and lease,
+ * Inside of the link: one struct, six files (uplink.c session and lease,
  * log.c entries and gaps, publish.c own changes, config.c definitions,
- * probes.c reachability). Everything runs on the link's loop unless noted.
+ * probes.c reachability, telemetry.c statistics). Everything runs on the link's
+ * loop unless noted.
  */
 #ifndef PS_AGENT_LINK_UPLINK_PRIVATE_H
 #define PS_AGENT_LINK_UPLINK_PRIVATE_H
@@ -28,6 +29,7 @@ enum {
 };
 
 struct ps_prober;
+struct ps_teller;
 
 struct ps_uplink {
     unsigned magic;
@@ -66,6 +68,7 @@ struct ps_uplink {
     _Atomic uint64_t writes_in_flight;
 
     struct ps_prober *prober;
+    struct ps_teller *teller; /* NULL: without collector */
 
     struct {
         _Atomic bool asked;
@@ -117,6 +120,15 @@ void ps_uplink_publish_init(struct ps_uplink *uplink);
 void ps_uplink_publish(struct ps_uplink *uplink);
 bool ps_uplink_all_told(struct ps_uplink *uplink);
 void ps_uplink_publish_done(struct ps_uplink *uplink);
+
+/* telemetry.c */
+struct ps_teller *ps_teller_new(struct ps_uplink *uplink);
+void ps_teller_start(struct ps_teller *teller);
+/* Tells what is left, then calls done; does not wait for a control plane that
+ * cannot be reached. */
+void ps_teller_finish(struct ps_teller *teller,
+                      void (*done)(struct ps_uplink *uplink));
+void ps_teller_free(struct ps_teller **teller);
 
 /* probes.c */
 struct ps_prober *ps_prober_new(struct ps_uplink *uplink);

@@ -73,7 +73,9 @@ count_answer(const struct ps_run *run, struct ps_usage *usage, bool coalesced)
         usage->n[PS_USAGE_STORED]++;
         usage->n[PS_USAGE_TTL_MS] = run->ttl_ms;
     }
-    ps_hist_add(&usage->origin, now_us - PS_MIN(now_us, run->req->received_us));
+    uint64_t took_us = now_us - PS_MIN(now_us, run->req->received_us);
+    usage->n[PS_USAGE_ORIGIN_US] += took_us;
+    ps_hist_add(&usage->origin, took_us);
 }
 
 static void

@@ -14,6 +14,7 @@
 #include "common/io/loop.h"
 #include "controlplane/ca/ca.h"
 #include "controlplane/fleet/fleet.h"
+#include "controlplane/rollup/rollup.h"
 #include "controlplane/store/db.h"
 
 struct ps_api;
@@ -33,6 +34,7 @@ struct ps_api_conf {
     struct ps_db *db;
     const struct ps_ca *ca;
     struct ps_fleet *fleet;
+    struct ps_rollup *rollup; /* NULL: there are no statistics */
     const char *address;      /* "127.0.0.1:7600"; port 0: any */
     const char *const *names; /* of this server, NULL-terminated; the first
                                  is in join tokens */

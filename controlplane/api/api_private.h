@@ -40,6 +40,7 @@ struct api_request {
     enum api_method method;
     const char *path;          /* without query */
     const char *run;           /* ?run=, or NULL */
+    const char *query;         /* all behind "?", as it came, or NULL */
     const char *authorization; /* header, or NULL */
     struct ps_str text;        /* the body as it came */
     /* For the handler: */
@@ -73,6 +74,8 @@ api_handler api_list_regions, api_create_region, api_delete_region,
 /* tokens.c */
 api_handler api_list_join_tokens, api_create_join_token, api_delete_join_token,
     api_enroll, api_list_tokens, api_create_token, api_delete_token;
+/* stats.c */
+api_handler api_get_stats, api_list_stats;
 /* status.c */
 api_handler api_health, api_get_ca, api_get_status;
 
@@ -80,6 +83,22 @@ api_handler api_health, api_get_ca, api_get_status;
 PS_MUST_USE enum ps_rc api_server_start(struct ps_api *api, struct ps_err *err);
 void api_server_stop(struct ps_api *api);
 int api_server_port(const struct ps_api *api);
+
+/* query.c: parameters behind the "?". */
+
+/* Every one is among names (NULL-terminated), else PS_BAD_FIELD. */
+PS_MUST_USE enum ps_rc api_only_params(const struct api_request *request,
+                                       const char *const *names,
+                                       struct ps_err *err);
+/* Decoded; "" and *given false when it is not there. PS_BAD_FIELD when it is
+ * there twice, does not fit or is not UTF-8. */
+PS_MUST_USE enum ps_rc api_param(const struct api_request *request,
+                                 const char *name, char *out, size_t size,
+                                 bool *given, struct ps_err *err);
+/* "90s", "15m", "1h", "7d"; ten years at most. */
+bool api_read_duration(const char *text, int64_t *ms);
+/* RFC 3339 in UTC. */
+bool api_read_time(const char *text, int64_t *wall_ms);
 
 /* body.c: fields of a request's body. Messages name the field. */
 

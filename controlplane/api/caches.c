@@ -267,6 +267,11 @@ api_delete_cache(struct api_request *request, struct ps_err *err)
     if (rc != PS_OK)
         return rc;
     ps_info("api", "deleted cache %s", request->param);
+    struct ps_err other;
+    if (api->conf.rollup &&
+        ps_rollup_drop_cache(api->conf.rollup, request->param, &other) != PS_OK)
+        ps_warn("api", "the statistics of cache %s are left: %s",
+                request->param, other.message);
     ps_fleet_config_changed(api->conf.fleet);
     request->status = 204;
     return PS_OK;

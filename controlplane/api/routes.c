@@ -40,6 +40,8 @@ static const struct route {
     {API_POST,   "/v1/caches/{}/test",         api_test_cache,        TOKEN, MAY_BODY },
     {API_GET,    "/v1/caches/{}/reachability", api_get_reachability,  TOKEN,
      NO_BODY                                                                          },
+    {API_GET,    "/v1/caches/{}/stats",        api_get_stats,         TOKEN, NO_BODY  },
+    {API_GET,    "/v1/stats",                  api_list_stats,        TOKEN, NO_BODY  },
     {API_GET,    "/v1/caches/{}/rules",        api_list_rules,        TOKEN, NO_BODY  },
     {API_POST,   "/v1/caches/{}/rules",        api_set_rule,          TOKEN, MUST_BODY},
     {API_DELETE, "/v1/rules/{}",               api_delete_rule,       TOKEN, NO_BODY  },

@@ -262,6 +262,7 @@ answer(struct ps_api *api, struct evhttp_request *req)
         .api = api,
         .method = method_of(evhttp_request_get_command(req)),
         .path = path ? path : "",
+        .query = query,
         .authorization = evhttp_find_header(headers, "Authorization"),
         .text = {.ptr = NULL, .len = evbuffer_get_length(input)},
     };

@@ -307,6 +307,93 @@ on_renew(struct ps_fleet *fleet, struct ps_member *member, void *call,
     free(cert);
 }
 
+/* ---------------------------------------------------------- telemetry */
+
+/* Is it a cache of ours? known: the one of the last item, most often. */
+static bool
+cache_exists(struct ps_fleet *fleet, const char *id, char known[37])
+{
+    struct ps_cache_def def;
+    struct ps_err err;
+    if (strcmp(id, known) == 0)
+        return true;
+    if (strlen(id) != 36 ||
+        ps_db_cache_get(fleet->conf.db, id, &def, &err) != PS_OK)
+        return false;
+    ps_def_done(&def);
+    memcpy(known, id, 37);
+    return true;
+}
+
+/* Of caches that were deleted meanwhile nothing is kept. Returns how many are;
+ * index gets where they were. */
+static size_t
+usable_items(struct ps_fleet *fleet, const Portside__Telemetry *body,
+             struct ps_rollup_item *items, uint32_t *index)
+{
+    char known[37] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < body->n_usages; i++) {
+        const Portside__TemplateUsage *u = body->usages[i];
+        if (!cache_exists(fleet, u->cache_id, known))
+            continue;
+        index[n] = (uint32_t)i;
+        items[n++] = (struct ps_rollup_item){
+            .cache_id = u->cache_id,
+            .fingerprint = u->fingerprint,
+            .text = u->text,
+            .usage = {.ptr = (const char *)u->usage.data, .len = u->usage.len}
+        };
+    }
+    return n;
+}
+
+static void
+reply_telemetry(struct ps_fleet *fleet, void *call,
+                const struct ps_rollup_item *items, uint32_t *index, size_t n)
+{
+    Portside__TelemetryReply telemetry = PORTSIDE__TELEMETRY_REPLY__INIT;
+    telemetry.unknown = index;
+    for (size_t i = 0; i < n; i++)
+        if (items[i].unknown)
+            telemetry.unknown[telemetry.n_unknown++] = index[i];
+    Portside__Reply reply = PORTSIDE__REPLY__INIT;
+    reply.body_case = PORTSIDE__REPLY__BODY_TELEMETRY;
+    reply.telemetry = &telemetry;
+    fleet_reply(fleet, call, &reply);
+}
+
+static void
+on_telemetry(struct ps_fleet *fleet, struct ps_member *member, void *call,
+             const Portside__Telemetry *body)
+{
+    struct ps_err err;
+    bool again;
+    int64_t age_ms = (int64_t)PS_MIN(body->age_ms, (uint64_t)DAY_MS);
+    struct ps_rollup_item *items = calloc(body->n_usages + 1, sizeof(*items));
+    uint32_t *index = calloc(body->n_usages + 1, sizeof(*index));
+    struct ps_rollup_batch batch = {.agent_id = member->agent.id,
+                                    .region = member->agent.region,
+                                    .stream = body->stream,
+                                    .number = body->number,
+                                    .wall_ms = ps_wall_ms() - age_ms,
+                                    .items = items};
+    enum ps_rc rc = items && index ? PS_OK : PS_NO_MEMORY;
+    err.message[0] = '\0';
+    if (!fleet->conf.rollup)
+        rc = PS_UNSUPPORTED;
+    if (rc == PS_OK) {
+        batch.n = usable_items(fleet, body, items, index);
+        rc = ps_rollup_add(fleet->conf.rollup, &batch, &again, &err);
+    }
+    if (rc == PS_OK)
+        reply_telemetry(fleet, call, items, index, batch.n);
+    else
+        fleet_reply_error(fleet, call, rc, err.message[0] ? err.message : NULL);
+    free(items);
+    free(index);
+}
+
 static void
 dispatch(struct ps_fleet *fleet, struct ps_member *member, void *call,
          const Portside__Call *body)
@@ -332,6 +419,9 @@ dispatch(struct ps_fleet *fleet, struct ps_member *member, void *call,
         return;
     case PORTSIDE__CALL__BODY_GOODBYE:
         on_goodbye(fleet, member, call, body->goodbye);
+        return;
+    case PORTSIDE__CALL__BODY_TELEMETRY:
+        on_telemetry(fleet, member, call, body->telemetry);
         return;
     default: /* a call that a newer agent knows */
         fleet_reply_error(fleet, call, PS_UNSUPPORTED, NULL);

@@ -17,6 +17,7 @@
 #include "common/err.h"
 #include "common/io/loop.h"
 #include "controlplane/ca/ca.h"
+#include "controlplane/rollup/rollup.h"
 #include "controlplane/store/db.h"
 
 struct ps_fleet;
@@ -25,6 +26,7 @@ struct ps_fleet_conf {
     struct ps_loop *loop;
     struct ps_db *db;
     const struct ps_ca *ca;
+    struct ps_rollup *rollup; /* for what agents have counted; NULL: refused */
     uint64_t lease_ms, heartbeat_ms, tick_ms;
     size_t log_entries, log_bytes;
     /* To every agent, in order; may be lost. */
