@@ -108,9 +108,13 @@ transaction(struct ps_sql_parser *p)
         xa(p);
         break;
     case PS_W_BEGIN:
+        /* NOT ATOMIC: code, which may leave a transaction open as a procedure
+         * that is called may. */
         if (ps_sql_peek_at(p, 1)->word == PS_W_NOT)
             anything(p, PS_SQL_CALL);
-        /* fall through */
+        else
+            p->out->opens_transaction = true;
+        break;
     case PS_W_START:
         p->out->opens_transaction = true;
         break;
