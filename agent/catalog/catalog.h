@@ -15,7 +15,8 @@
  * whole database.
  *
  * Names are resolved without knowing the search_path: a qualified name is
- * that relation; an unqualified one stands for every relation of that name.
+ * that relation; an unqualified one stands for every relation of that name (in
+ * MySQL: of that name in the session's database).
  * Too many dependencies only invalidate more.
  *
  * Threads: snapshots on any; loading on the home loop of the principal.
@@ -43,6 +44,9 @@ uint64_t ps_catalog_gen(const struct ps_catalog *catalog);
 struct ps_catalog_text {
     const struct ps_sql_analysis *analysis;
     const struct ps_sql_bindings *bindings; /* NULL: not known */
+    /* MySQL: the session's database, where names without one are looked for.
+     * Absent (and of other servers): in all. */
+    struct ps_str database;
 };
 
 /* Tables, and of each the rows that matter; a table may be there more than

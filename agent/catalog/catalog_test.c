@@ -68,6 +68,7 @@ struct fixture {
     struct ps_catalog *catalog;
     struct ps_arena *arena;
     const struct ps_sql_bindings *bindings;
+    struct ps_str database;
 };
 
 static enum ps_rc
@@ -166,7 +167,8 @@ static struct ps_catalog_text
 text_of(struct fixture *f, const char *sql)
 {
     return (struct ps_catalog_text){.analysis = analyse(f, sql),
-                                    .bindings = f->bindings};
+                                    .bindings = f->bindings,
+                                    .database = f->database};
 }
 
 static void
@@ -520,6 +522,36 @@ values_that_are_bent_tell_no_rows(void **state)
     writes(f, "update t, x set t.tiny = 1, x.id = 2", "*");
 }
 
+/* MySQL has no search path: a name means that of the session's database. */
+static void
+names_of_the_sessions_database(void **state)
+{
+    struct fixture *f = *state;
+    static const row rows[] = {
+        {"w", NULL,   NULL, NULL, "me",   NULL},
+        {"r", "1.at", "h",  "a",  "t",    "r" },
+        {"r", "1.bt", "h",  "b",  "t",    "r" },
+        {"r", "1.bu", "h",  "b",  "only", "r" },
+    };
+    ps_catalog_unref(&f->catalog);
+    f->catalog = build_for(PS_DIALECT_MYSQL, rows, PS_ARRAY_LEN(rows), NULL);
+    reads(f, "select * from t", "a.t b.t");
+    f->database = PS_STR("a");
+    reads(f, "select * from t", "a.t");
+    reads(f, "select * from t, b.t as u", "a.t b.t");
+    refused(f, "select * from only", "unknown_relation");
+    writes(f, "delete from t", "a.t");
+    writes(f, "delete from B.t", "b.t");
+    writes(f, "delete from only", "*");
+    /* One of several statements may be USE. */
+    writes(f, "delete from t; delete from b.only", "a.t b.only b.t");
+    /* PostgreSQL has one. */
+    ps_catalog_unref(&f->catalog);
+    f->catalog = build(shop, PS_ARRAY_LEN(shop), NULL);
+    f->database = PS_STR("other");
+    reads(f, "select * from items", "other.items public.items");
+}
+
 /* Casts, checks of domains and operators that nobody writes. */
 static void
 what_runs_unasked_spoils_everything(void **state)
@@ -684,6 +716,7 @@ main(void)
         TEST(writes_change_rows),
         TEST(rows_of_what_is_bound),
         TEST(values_that_are_bent_tell_no_rows),
+        TEST(names_of_the_sessions_database),
         TEST(without_a_catalogue_nothing_is_kept),
         TEST(what_runs_unasked_spoils_everything),
         TEST(the_hash_knows_rows_but_not_their_order),

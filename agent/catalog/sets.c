@@ -10,7 +10,8 @@
  * A table that the text itself names comes with the rows the text tells
  * (rows.c); one that was met on the way comes as a whole.
  *
- * An unqualified name stands for every relation of that name.
+ * An unqualified name stands for every relation of that name; in MySQL, where
+ * there is no search path, for that of the session's database.
  */
 #include "agent/catalog/catalog_private.h"
 #include "common/check.h"
@@ -119,16 +120,26 @@ struct manner {
     unsigned follow; /* which kinds of edges, as bits */
     rows_fn rows;    /* NULL: rows do not matter */
     const struct ps_sql_bindings *bindings;
+    struct ps_str home; /* the schema of unqualified names; absent: any */
 };
 
+static struct ps_str
+home_of(const struct ps_catalog *c, const struct ps_catalog_text *text)
+{
+    /* Of several statements one may be USE. */
+    return c->dialect == PS_DIALECT_MYSQL && text->analysis->n_statements == 1
+               ? text->database
+               : PS_STR_NONE;
+}
+
 static bool
-schema_fits(const struct ps_catalog *c, const struct ps_sql_relation *rel,
+schema_fits(const struct ps_catalog *c, struct ps_str schema,
             const struct ps_catalog_relation *r)
 {
-    if (!rel->schema.ptr)
+    if (!schema.ptr)
         return true;
-    return c->fold_names ? ps_str_eq_nocase(r->schema, rel->schema)
-                         : ps_str_eq(r->schema, rel->schema);
+    return c->fold_names ? ps_str_eq_nocase(r->schema, schema)
+                         : ps_str_eq(r->schema, schema);
 }
 
 static void
@@ -136,6 +147,7 @@ walk_name(struct walk *w, const struct ps_sql_relation *rel,
           const struct manner *how)
 {
     const struct ps_catalog *c = w->catalog;
+    struct ps_str schema = rel->schema.ptr ? rel->schema : how->home;
     struct ps_row_set rows;
     bool found = false;
     struct ps_str key = rel->name;
@@ -153,7 +165,7 @@ walk_name(struct walk *w, const struct ps_sql_relation *rel,
         const struct ps_catalog_relation *r = &c->relations[c->by_name[i]];
         if (!ps_str_eq(r->key, key))
             break;
-        if (!schema_fits(c, rel, r))
+        if (!schema_fits(c, schema, r))
             continue;
         found = true;
         if (how->rows && how->rows(c, r, rel, how->bindings, w->arena, &rows)) {
@@ -235,9 +247,9 @@ ps_catalog_read_set(const struct ps_catalog *catalog,
                     struct ps_catalog_tables *set, const char **reason)
 {
     const struct ps_sql_analysis *a = text->analysis;
-    const struct manner how = {.follow = FOLLOW_READ,
-                               .rows = ps_catalog_pinned_rows,
-                               .bindings = text->bindings};
+    struct manner how = {.follow = FOLLOW_READ,
+                         .rows = ps_catalog_pinned_rows,
+                         .bindings = text->bindings};
     struct walk w;
     if (a->cls != PS_SQL_READ || (a->reason != PS_SQL_REASON_NONE &&
                                   a->reason != PS_SQL_REASON_UNKNOWN_FUNCTION))
@@ -251,6 +263,7 @@ ps_catalog_read_set(const struct ps_catalog *catalog,
     if (*reason)
         return false;
     PS_CHECK_OBJ(catalog, PS_CATALOG_MAGIC);
+    how.home = home_of(catalog, text);
     if (!walk_begin(&w, catalog, arena)) {
         *reason = "no_memory";
         return false;
@@ -272,10 +285,12 @@ ps_catalog_read_set(const struct ps_catalog *catalog,
 
 /* Reading it may write anything. */
 static bool
-reads_write(const struct ps_catalog *catalog, const struct ps_sql_analysis *a,
-            struct ps_arena *arena)
+reads_write(const struct ps_catalog *catalog,
+            const struct ps_catalog_text *text, struct ps_arena *arena)
 {
-    const struct manner how = {.follow = FOLLOW_READ};
+    const struct ps_sql_analysis *a = text->analysis;
+    const struct manner how = {.follow = FOLLOW_READ,
+                               .home = home_of(catalog, text)};
     struct walk w;
     if (!walk_begin(&w, catalog, arena))
         return true;
@@ -302,7 +317,8 @@ walk_writes(struct walk *w, const struct ps_catalog_text *text, bool inserts)
     const struct ps_sql_analysis *a = text->analysis;
     const struct manner how = {.follow = inserts ? FOLLOW_INSERT : FOLLOW_WRITE,
                                .rows = ps_catalog_changed_rows,
-                               .bindings = text->bindings};
+                               .bindings = text->bindings,
+                               .home = home_of(w->catalog, text)};
     memset(w->seen, 0, w->catalog->n_relations * sizeof(*w->seen));
     for (size_t i = 0; i < a->n_relations; i++) {
         const struct ps_sql_relation *rel = &a->relations[i];
@@ -350,7 +366,7 @@ ps_catalog_write_set(const struct ps_catalog *catalog,
     if (!catalog)
         return a->cls != PS_SQL_READ || a->may_write;
     PS_CHECK_OBJ(catalog, PS_CATALOG_MAGIC);
-    if (functions_write(catalog, a) || reads_write(catalog, a, arena) ||
+    if (functions_write(catalog, a) || reads_write(catalog, text, arena) ||
         !written_tables(catalog, text, arena, change))
         return true;
     if (change->n_tables > 0)

@@ -242,7 +242,8 @@ ps_step_decide(struct ps_run *run)
 {
     const char *why = NULL;
     const struct ps_catalog_text text = {.analysis = run->analysis,
-                                         .bindings = bindings_of(run)};
+                                         .bindings = bindings_of(run),
+                                         .database = run->req->database};
     run->change = (struct ps_change){.cache_id = ps_str_of(run->conf->id),
                                      .database = run->req->database};
     run->statement.may_write = ps_catalog_write_set(
