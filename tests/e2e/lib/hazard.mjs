@@ -4,25 +4,27 @@
 import assert from 'node:assert/strict';
 import { after, before, describe as suite, test } from 'node:test';
 import { Stage } from './stage.mjs';
+import { MariaStage } from './stage_mariadb.mjs';
 
-// body gets a function that returns the scene, for use inside its tests.
-export function hazard(name, { schema, regions = ['one'] }, body) {
+// The tests' functions get the scene. On PostgreSQL unless server is 'mariadb'.
+export function hazard(name, { schema, regions = ['one'], server = 'postgres' }, body) {
   suite(name, () => {
     let scene;
-    before(async () => { scene = await Scene.create(schema, regions); });
+    before(async () => { scene = await Scene.create(schema, regions, server); });
     after(async () => { await scene?.stage.destroy(); });
     body((what, fn) => test(what, () => fn(scene)));
   });
 }
 
 class Scene {
-  static async create(schema, regions) {
+  static async create(schema, regions, server) {
     const self = new Scene();
-    self.stage = await Stage.create({ regions });
+    self.server = server;
+    self.stage = await (server === 'mariadb' ? MariaStage : Stage).create({ regions });
     [self.agent, self.other] = self.stage.agents;
     try {
       await self.db(schema);
-      await self.db('grant all on all tables in schema public to alice, bob');
+      if (server === 'postgres') await self.db('grant all on all tables in schema public to alice, bob');
     } catch (error) {
       await self.stage.destroy();
       throw error;
@@ -31,7 +33,11 @@ class Scene {
   }
 
   // Straight to the database, as its owner.
-  async db(sql) { return (await this.stage.db.sql(sql, { database: 'app' })).rows; }
+  async db(sql) {
+    const answer = await this.stage.db.sql(sql, { database: 'app' });
+    // As JSON, so that what the driver makes of times is what the agent says.
+    return this.server === 'mariadb' ? JSON.parse(JSON.stringify(answer)) : answer.rows;
+  }
 
   async run(sql, who) {
     const reply = await this.stage.query(this.agent, sql, undefined, who);

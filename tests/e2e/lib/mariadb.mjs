@@ -35,9 +35,13 @@ export class MariaDb {
     return { host: this.host, port: this.port, user, password, database };
   }
 
+  async connect({ user, database } = {}) {
+    return mysql.createConnection({ ...this.options(user, undefined, database), multipleStatements: true });
+  }
+
   // Several statements; the rows of the last one.
   async sql(text, { user, database } = {}) {
-    const connection = await mysql.createConnection({ ...this.options(user, undefined, database), multipleStatements: true });
+    const connection = await this.connect({ user, database });
     try {
       const [rows] = await connection.query(text);
       return Array.isArray(rows?.[0]) ? rows.at(-1) : rows;
