@@ -231,6 +231,7 @@ make_core(struct agent *a, struct ps_err *err)
         .max_reply_bytes = (uint64_t)s->max_reply_bytes,
         .verified_ms = (uint64_t)s->login_cache_ms,
         .verify_every = (unsigned)s->verify_every,
+        .refresh_percent = (unsigned)s->refresh_percent,
         .stale_permille = (unsigned)s->stale_permille,
         .max_principals = (size_t)s->max_principals,
         .max_waiters = (unsigned)s->max_waiters,

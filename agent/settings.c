@@ -54,6 +54,8 @@ const struct ps_conf_item ps_agent_settings_items[] = {
      "answers in 1000 that may be stale where writes go past Portside"                                                                                                          },
     {"verify-every",        PS_CONF_INT,      AT(verify_every),        "1000",                    0,       1000000000,
      "of so many hits one is checked at the origin; 0: none"                                                                                                                    },
+    {"refresh-ahead",       PS_CONF_INT,      AT(refresh_percent),     "10",                      0,       50,
+     "percent of its time in which an answer asked often is fetched anew"                                                                                                       },
     {"drain-timeout",       PS_CONF_DURATION, AT(drain_timeout_ms),    "20s",                     0,       0,
      "requests under way at a stop may take"                                                                                                                                    },
     {"probe-timeout",       PS_CONF_DURATION, AT(probe_timeout_ms),    "5s",                      1,       DAY_MS,

@@ -25,6 +25,7 @@ struct ps_agent_settings {
     int64_t max_waiters;
     int64_t stale_permille;
     int64_t verify_every;
+    int64_t refresh_percent;
     int64_t drain_timeout_ms;
     int64_t probe_timeout_ms;
     int64_t telemetry_ms;

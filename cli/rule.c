@@ -67,6 +67,9 @@ read_mode(struct ps_ctl *ctl, json_t *body)
     enum ps_exit rc = read_duration(ctl, "ttl", "ttlMs", body);
     if (rc == PS_EXIT_OK)
         rc = read_duration(ctl, "stale-if-error", "staleIfErrorMs", body);
+    if (rc == PS_EXIT_OK)
+        rc = read_duration(ctl, "stale-while-revalidate",
+                           "staleWhileRevalidateMs", body);
     return rc;
 }
 
@@ -105,9 +108,13 @@ static enum ps_exit
 rule_list(struct ps_ctl *ctl)
 {
     static const struct ps_column columns[] = {
-        PS_LEFT("TYPE"), PS_LEFT("MODE"),
-        PS_RIGHT("TTL"), PS_RIGHT("STALE IF ERROR"),
-        PS_LEFT("ID"),   PS_LEFT("KEY")};
+        PS_LEFT("TYPE"),
+        PS_LEFT("MODE"),
+        PS_RIGHT("TTL"),
+        PS_RIGHT("STALE IF ERROR"),
+        PS_RIGHT("STALE WHILE REVALIDATE"),
+        PS_LEFT("ID"),
+        PS_LEFT("KEY")};
     json_auto_t *cache = NULL, *items = NULL;
     char *path = NULL;
     enum ps_exit rc = rules_path(ctl, &path, &cache);
@@ -123,6 +130,7 @@ rule_list(struct ps_ctl *ctl)
         ps_table_add(table, PS_TINT_NONE, ps_json_text(r, "mode"));
         add_duration(table, ps_json_int(r, "ttlMs"));
         add_duration(table, ps_json_int(r, "staleIfErrorMs"));
+        add_duration(table, ps_json_int(r, "staleWhileRevalidateMs"));
         ps_table_add(table, PS_TINT_DIM, ps_json_text(r, "id"));
         ps_table_add(table, PS_TINT_NONE, ps_json_text(r, "key"));
     }
@@ -163,6 +171,8 @@ static const struct ps_option set_options[] = {
     {.name = "never", .help = "keep nothing"},
     {.name = "stale-if-error", .value = "DURATION",
      .help = "serve expired answers so long while the database fails"},
+    {.name = "stale-while-revalidate", .value = "DURATION",
+     .help = "serve expired answers so long while a newer one is fetched"},
     {.name = NULL},
 };
 static const struct ps_option delete_options[] = {

@@ -55,6 +55,8 @@ ps_entry_new(const struct ps_entry_spec *spec)
         .born_us = spec->born_us,
         .expires_us = spec->expires_us,
         .revision = (uint32_t)spec->revision,
+        .stale_while_revalidate_ms = (uint32_t)PS_MIN(
+            spec->stale_while_revalidate_ms, (uint64_t)UINT32_MAX),
         .principal = spec->key->principal,
         .format = (uint8_t)(spec->key->format & FORMAT_MASK),
         .sql_len = (uint32_t)spec->key->sql.len,
@@ -137,6 +139,27 @@ uint32_t
 ps_entry_rows(const struct ps_entry *entry)
 {
     return entry->rows;
+}
+
+uint64_t
+ps_entry_stale_while_revalidate_us(const struct ps_entry *entry)
+{
+    return (uint64_t)entry->stale_while_revalidate_ms * 1000;
+}
+
+bool
+ps_entry_claim(struct ps_entry *entry)
+{
+    PS_CHECK_OBJ(entry, PS_ENTRY_MAGIC);
+    return !atomic_exchange_explicit(&entry->claimed, true,
+                                     memory_order_relaxed);
+}
+
+void
+ps_entry_unclaim(struct ps_entry *entry)
+{
+    PS_CHECK_OBJ(entry, PS_ENTRY_MAGIC);
+    atomic_store_explicit(&entry->claimed, false, memory_order_relaxed);
 }
 
 size_t

@@ -32,6 +32,7 @@ struct ps_entry {
     uint64_t born_us, expires_us;
     uint64_t principal;
     uint32_t revision; /* the bottom half */
+    uint32_t stale_while_revalidate_ms;
     uint32_t sql_len, bindings_len, body_len;
     uint32_t tally, rows;
     uint16_t n_slots;
@@ -41,6 +42,8 @@ struct ps_entry {
     uint8_t queue : 2; /* enum ps_entry_queue */
     uint8_t freq : 2;  /* hits since it entered its queue, at most 3 */
     uint16_t tenant;   /* its place among the shard's tenants */
+    /* Of whoever serves it: */
+    _Atomic bool claimed; /* a newer answer is being fetched */
     char bytes[];
 };
 

@@ -283,10 +283,19 @@ queue_oldest(const struct ps_list *queue)
     return PS_CONTAINER_OF(link, struct ps_entry, link);
 }
 
+static uint64_t
+useful_until_us(const struct ps_entry *entry)
+{
+    uint64_t stale_us = ps_entry_stale_while_revalidate_us(entry);
+    return entry->expires_us > UINT64_MAX - stale_us
+               ? UINT64_MAX
+               : entry->expires_us + stale_us;
+}
+
 static bool
 entry_dead(const struct ps_entry *entry, uint64_t now_us)
 {
-    return now_us >= entry->expires_us || !ps_entry_valid(entry);
+    return now_us >= useful_until_us(entry) || !ps_entry_valid(entry);
 }
 
 static void
@@ -488,15 +497,14 @@ ps_store_put(struct ps_store *store, struct ps_entry *entry,
 
 void
 ps_store_supersede(struct ps_store *store, const struct ps_key *key,
-                   uint64_t born_us, struct ps_str body, uint64_t now_us)
+                   uint64_t born_us, struct ps_str body)
 {
     PS_CHECK_OBJ(store, STORE_MAGIC);
     struct shard *shard = shard_of(store, key->hash.lo);
     struct ps_entry *victims = NULL;
     pthread_mutex_lock(&shard->mutex);
     struct ps_entry *old = index_find(shard, key);
-    if (old && old->born_us <= born_us &&
-        ps_entry_check(old, now_us, old->revision) == PS_ENTRY_FRESH &&
+    if (old && old->born_us <= born_us && ps_entry_valid(old) &&
         !ps_str_eq(ps_entry_body(old), body)) {
         shard_remove(shard, old, &victims);
         shard->counts.dropped++;

@@ -53,6 +53,7 @@ struct ps_entry_spec {
     uint64_t revision; /* of the cache's definition (ps_cache_conf) */
     uint32_t tally;    /* what its hits count for (ps_tally_id) */
     uint32_t rows;     /* in body, for that count */
+    uint64_t stale_while_revalidate_ms; /* of its rule; 49 days at most */
 };
 /* A reference; NULL without memory (or a body above 4 GiB). */
 struct ps_entry *ps_entry_new(const struct ps_entry_spec *spec);
@@ -64,6 +65,12 @@ uint64_t ps_entry_born_us(const struct ps_entry *entry);
 uint64_t ps_entry_expires_us(const struct ps_entry *entry);
 uint32_t ps_entry_tally(const struct ps_entry *entry);
 uint32_t ps_entry_rows(const struct ps_entry *entry);
+/* How long after its time it may be served while a newer one is fetched. */
+uint64_t ps_entry_stale_while_revalidate_us(const struct ps_entry *entry);
+/* One of those who serve it may fetch a newer answer: true for the first, until
+ * that one gives it back. */
+PS_MUST_USE bool ps_entry_claim(struct ps_entry *entry);
+void ps_entry_unclaim(struct ps_entry *entry);
 /* What it costs the budget. */
 size_t ps_entry_bytes(const struct ps_entry *entry);
 
@@ -98,10 +105,11 @@ enum ps_put {
 enum ps_put ps_store_put(struct ps_store *store, struct ps_entry *entry,
                          uint64_t max_entry_bytes, uint64_t now_us);
 /* The origin was asked this key at born_us and answered with a body that is
- * not kept: an older answer that could still be served and says something else
- * goes, so that what a client has seen is not taken back. */
+ * not kept: an older answer that could still be served (also one that has
+ * expired) and says something else goes, so that what a client has seen is not
+ * taken back. */
 void ps_store_supersede(struct ps_store *store, const struct ps_key *key,
-                        uint64_t born_us, struct ps_str body, uint64_t now_us);
+                        uint64_t born_us, struct ps_str body);
 /* Gives the memory of a cache's (absent: every cache's) answers back. Makes
  * nothing invalid: ps_spaces_apply does. */
 void ps_store_drop(struct ps_store *store, struct ps_str cache_id);

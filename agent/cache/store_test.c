@@ -233,14 +233,14 @@ an_answer_not_kept_ends_an_older_one(void **state)
     struct query q;
     query_make(&q, "q", 1);
     assert_int_equal(put(f, &q.key, PS_STR("a"), 30), PS_PUT_STORED);
-    ps_store_supersede(f->store, &q.key, 29, PS_STR("b"), 40);
-    ps_store_supersede(f->store, &q.key, 31, PS_STR("a"), 40);
+    ps_store_supersede(f->store, &q.key, 29, PS_STR("b"));
+    ps_store_supersede(f->store, &q.key, 31, PS_STR("a"));
     struct ps_entry *entry = ps_store_find(f->store, &q.key);
     assert_non_null(entry);
     ps_entry_unref(&entry);
-    ps_store_supersede(f->store, &q.key, 31, PS_STR("b"), 40);
+    ps_store_supersede(f->store, &q.key, 31, PS_STR("b"));
     assert_null(ps_store_find(f->store, &q.key));
-    ps_store_supersede(f->store, &q.key, 32, PS_STR("c"), 40);
+    ps_store_supersede(f->store, &q.key, 32, PS_STR("c"));
 }
 
 static void

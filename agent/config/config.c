@@ -125,12 +125,13 @@ ps_cache_conf_add_rule(struct ps_cache_conf *conf, const struct ps_rule *rule)
     char *key = strdup(rule->key);
     if (!key)
         return PS_NO_MEMORY;
-    rules[conf->n_rules++] =
-        (struct ps_rule){.type = rule->type,
-                         .mode = rule->mode,
-                         .key = key,
-                         .ttl_ms = rule->ttl_ms,
-                         .stale_if_error_ms = rule->stale_if_error_ms};
+    rules[conf->n_rules++] = (struct ps_rule){
+        .type = rule->type,
+        .mode = rule->mode,
+        .key = key,
+        .ttl_ms = rule->ttl_ms,
+        .stale_if_error_ms = rule->stale_if_error_ms,
+        .stale_while_revalidate_ms = rule->stale_while_revalidate_ms};
     return PS_OK;
 }
 

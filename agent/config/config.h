@@ -60,6 +60,8 @@ struct ps_rule {
     char *key;
     uint64_t ttl_ms;            /* AUTO: at most so long, 0: no bound */
     uint64_t stale_if_error_ms; /* 0: an expired answer is never served */
+    uint64_t stale_while_revalidate_ms; /* the same, while another is fetched
+                                           in the background */
     /* Of a template's key, put here by who first asks; 0: not yet. */
     _Atomic uint64_t fingerprint;
 };

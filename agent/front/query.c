@@ -181,6 +181,10 @@ cache_control(struct ps_req *req, const struct ps_json *body,
         req->has_max_age = true;
         req->max_age_ms = ms;
     }
+    rc = ms_field(object, "swr_ms", &there, &req->stale_while_revalidate_ms,
+                  err);
+    if (rc != PS_OK)
+        return rc;
     return ms_field(object, "ttl_ms", &req->has_ttl, &req->ttl_ms, err);
 }
 

@@ -79,6 +79,7 @@ add_rules(struct ps_cache_conf *c, const Portside__CacheConfig *m)
             .key = r->key,
             .ttl_ms = r->ttl_ms,
             .stale_if_error_ms = r->stale_if_error_ms,
+            .stale_while_revalidate_ms = r->stale_while_revalidate_ms,
         };
         if (ps_cache_conf_add_rule(c, &rule) != PS_OK)
             return false;

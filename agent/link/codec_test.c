@@ -61,6 +61,7 @@ rules_come_with_it(void **state)
     one.key = table;
     one.ttl_ms = 5000;
     one.stale_if_error_ms = 60000;
+    one.stale_while_revalidate_ms = 30000;
     two.mode = PORTSIDE__RULE_MODE__RULE_NEVER;
     two.key = text;
     Portside__CacheRule *rules[] = {&one, &two};
@@ -77,6 +78,7 @@ rules_come_with_it(void **state)
     assert_string_equal(c->rules[0].key, "public.items");
     assert_int_equal(c->rules[0].ttl_ms, 5000);
     assert_int_equal(c->rules[0].stale_if_error_ms, 60000);
+    assert_int_equal(c->rules[0].stale_while_revalidate_ms, 30000);
     assert_int_equal(c->rules[1].type, PS_RULE_QUERY);
     assert_int_equal(c->rules[1].mode, PS_RULE_NEVER);
     ps_cache_conf_unref(&c);

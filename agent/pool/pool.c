@@ -174,6 +174,19 @@ ps_pool_acquire(struct ps_pool *pool, struct ps_pool_wait *wait)
     ps_pool_slot_settle(slot);
 }
 
+bool
+ps_pool_busy(const struct ps_pool *pool, const struct ps_principal *principal)
+{
+    PS_CHECK(principal->home == pool->conf.home);
+    const struct ps_pool_slot *slot = principal->pool_slot;
+    if (!slot)
+        return false;
+    if (slot->waiters.count > 0)
+        return true;
+    return slot->states[PS_POOL_IDLE].count == 0 &&
+           ps_pool_slot_total(slot) > 0;
+}
+
 void
 ps_pool_cancel(struct ps_pool *pool, struct ps_pool_wait *wait)
 {

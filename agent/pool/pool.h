@@ -63,6 +63,10 @@ struct ps_pool_wait {
 /* fn runs later, never inside. When the password is not among the verified
  * ones a login with exactly this password is made, whatever idles. */
 void ps_pool_acquire(struct ps_pool *pool, struct ps_pool_wait *wait);
+/* Would a connection be given to somebody at once only by taking it from
+ * others? Not where one idles, or the principal has none at all. */
+bool ps_pool_busy(const struct ps_pool *pool,
+                  const struct ps_principal *principal);
 /* fn will not run any more. */
 void ps_pool_cancel(struct ps_pool *pool, struct ps_pool_wait *wait);
 

@@ -104,7 +104,7 @@ ps_run_count(struct ps_run *run)
     const struct ps_reply *reply = &run->req->reply;
     struct ps_tally_loop *tally = run->front->tally;
     enum ps_engine_counter counter = PS_ENGINE_COUNTER_COUNT;
-    if (run->req->verifies)
+    if (ps_run_is_own(run))
         return; /* nobody's request */
     enum ps_usage_counter outcome = outcome_of(run, &counter);
     if (reply->rc != PS_OK)

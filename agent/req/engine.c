@@ -160,7 +160,7 @@ ps_req_start(struct ps_req *req)
     PS_CHECK_OBJ(req, PS_REQ_MAGIC);
     struct ps_worker *worker = &req->engine->workers[req->loop_index];
     worker->active++;
-    if (!req->verifies)
+    if (!req->verifies && !req->refreshes)
         ps_worker_count(worker, PS_ENGINE_REQUESTS);
     struct ps_run *run = ps_arena_alloc(req->arena, sizeof(*run));
     if (!run) {

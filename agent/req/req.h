@@ -68,6 +68,9 @@ enum ps_verdict {
     X(STALE_IF_ERROR, "stale_if_error",                                        \
       "the origin failed; the kept answer has expired, but nothing is known "  \
       "to have changed")                                                       \
+    X(REVALIDATING, "stale_while_revalidate",                                  \
+      "the kept answer has expired, but nothing is known to have changed; a "  \
+      "newer one is being fetched")                                            \
     X(NEWER_KEPT, "newer_kept",                                                \
       "the answer to a later query is in memory already")                      \
     X(OTHER_DATABASE, "other_database",                                        \
@@ -150,7 +153,9 @@ struct ps_req {
                                    cache's maximum allow; 0: not at all */
     uint64_t stale_if_error_ms; /* where the origin fails, an answer that
                                    expired no longer ago does; 0: none */
-    uint64_t received_us;       /* monotonic */
+    uint64_t stale_while_revalidate_ms; /* the same while a newer one is
+                                           fetched; a rule may allow more */
+    uint64_t received_us;               /* monotonic */
     uint64_t parse_us;
     /* On the front's loop; may be called from inside ps_req_start. */
     void (*done)(struct ps_req *req);
@@ -160,8 +165,10 @@ struct ps_req {
     struct ps_reply reply;
 
     /* ---- the engine's own ---- */
-    void *state;               /* in the arena */
-    struct ps_entry *verifies; /* a check of this answer (verify.c), or NULL */
+    void *state; /* in the arena */
+    /* Requests of its own (own.c), of which one is set: a check of this
+     * answer, or a newer one in its place. */
+    struct ps_entry *verifies, *refreshes;
     _Atomic bool abandoned;
 };
 
@@ -189,13 +196,15 @@ struct ps_engine_conf {
     uint64_t max_reply_bytes; /* result larger than this: 507 */
     uint64_t verified_ms;     /* how long a login counts; 60000 */
     size_t max_principals;
-    uint64_t seed;           /* of the jitter of pools; 0: by chance */
-    unsigned max_waiters;    /* on one in-flight read */
-    unsigned verify_every;   /* of so many hits one is checked; 0: none */
-    unsigned stale_permille; /* answers that may be stale in automatic mode,
-                                while writes go past Portside; 0: 10 */
-    struct ps_tally *tally;  /* n_loops; outlives the engine. NULL: nothing is
-                                counted by template */
+    uint64_t seed;            /* of the jitter of pools; 0: by chance */
+    unsigned max_waiters;     /* on one in-flight read */
+    unsigned verify_every;    /* of so many hits one is checked; 0: none */
+    unsigned refresh_percent; /* of its time: hits in the last part of it have
+                                 a newer answer fetched; 0: never */
+    unsigned stale_permille;  /* answers that may be stale in automatic mode,
+                                 while writes go past Portside; 0: 10 */
+    struct ps_tally *tally;   /* n_loops; outlives the engine. NULL: nothing is
+                                 counted by template */
 };
 /* Makes store, spaces, policy, catalogues, principals and the loops' pools.
  * NULL without memory. */
@@ -224,6 +233,9 @@ void ps_engine_reconfigured(struct ps_engine *engine);
     X(COALESCED, "coalesced_total", "requests that shared another's query")  \
     X(VERIFIED, "verified_total", "kept answers checked at the origin")      \
     X(STALE_FOUND, "stale_found_total", "of them, stale with no write seen") \
+    X(REFRESHED, "refreshed_total", "kept answers fetched anew behind hits") \
+    X(STALE_SERVED, "stale_served_total",                                    \
+      "expired answers served as a rule or the client allows")               \
     X(INVALIDATIONS, "invalidations_total", "changes applied")
 
 enum ps_engine_counter {

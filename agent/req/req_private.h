@@ -46,6 +46,9 @@ struct ps_worker {
     /* Logins under way, by principal: equal ones wait for the first. */
     struct ps_list verifying[PS_VERIFY_BUCKETS];
     unsigned unverified; /* hits since the last one that was checked */
+    unsigned
+        unrefreshed;     /* hits on what expires soon, since the last refresh */
+    unsigned refreshing; /* refreshes under way that began here */
     uint64_t active;     /* requests that came from this loop, not yet done */
     bool draining, drained;
     struct ps_task drain_task;
@@ -84,7 +87,7 @@ struct ps_rule_choice {
     bool found; /* otherwise the cache's default counts */
     enum ps_rule_mode mode;
     uint64_t ttl_ms; /* AUTO: at most */
-    uint64_t stale_if_error_ms;
+    uint64_t stale_if_error_ms, stale_while_revalidate_ms;
 };
 
 struct ps_run {
@@ -281,6 +284,34 @@ void ps_run_release(struct ps_run *run, enum ps_pool_verdict verdict);
 
 /* Of a cacheable read, whose tables are known. */
 struct ps_rule_choice ps_run_rule(const struct ps_run *run);
+
+/* ---- own.c ---- */
+
+static inline bool
+ps_run_is_own(const struct ps_run *run)
+{
+    return run->req->verifies || run->req->refreshes;
+}
+enum ps_own {
+    PS_OWN_VERIFY,
+    PS_OWN_REFRESH /* of an entry that the caller has claimed */
+};
+/* Begins a copy of the request in the background, about the answer that it was
+ * given. On the front's loop. False without memory: nothing was begun. */
+PS_MUST_USE bool ps_run_begin_own(struct ps_run *run, struct ps_entry *entry,
+                                  enum ps_own own);
+/* Such a request ends without an answer, which nobody waits for. */
+enum ps_next ps_run_give_up(struct ps_run *run);
+
+/* ---- refresh.c ---- */
+
+/* On a hit: has a newer answer fetched when this one is about to expire. */
+void ps_run_maybe_refresh(struct ps_run *run, struct ps_entry *entry,
+                          uint64_t now_us);
+/* Of an expired entry: may it be served all the same? Then a newer one is being
+ * fetched. */
+bool ps_run_revalidates(struct ps_run *run, struct ps_entry *entry,
+                        uint64_t now_us);
 
 /* ---- verify.c ---- */
 

@@ -106,7 +106,8 @@ alone(const struct ps_rule *rule)
         .ttl_ms = rule->mode == PS_RULE_AUTO && rule->ttl_ms == 0
                       ? UINT64_MAX
                       : rule->ttl_ms,
-        .stale_if_error_ms = rule->stale_if_error_ms};
+        .stale_if_error_ms = rule->stale_if_error_ms,
+        .stale_while_revalidate_ms = rule->stale_while_revalidate_ms};
 }
 
 /* NEVER > AUTO > TTL: automatic mode may find that even less is right. */
@@ -119,6 +120,8 @@ both(struct ps_rule_choice a, struct ps_rule_choice b)
         a.mode = PS_RULE_AUTO;
     a.ttl_ms = PS_MIN(a.ttl_ms, b.ttl_ms);
     a.stale_if_error_ms = PS_MIN(a.stale_if_error_ms, b.stale_if_error_ms);
+    a.stale_while_revalidate_ms =
+        PS_MIN(a.stale_while_revalidate_ms, b.stale_while_revalidate_ms);
     return a;
 }
 

@@ -109,14 +109,15 @@ interrupt_acquire(struct ps_run *run)
     ps_run_resume(run, PS_STEP_FAIL);
 }
 
-/* One more at the origin, until LEAVE; a check of a hit is nobody's request. */
+/* One more at the origin, until LEAVE; the engine's own are nobody's requests.
+ */
 static bool
 enter(struct ps_run *run)
 {
-    if (!run->entered && !run->req->verifies)
+    if (!run->entered && !ps_run_is_own(run))
         run->entered =
             ps_cache_load_enter(run->conf->load, run->conf->concurrency_max);
-    return run->entered || run->req->verifies;
+    return run->entered || ps_run_is_own(run);
 }
 
 enum ps_next

@@ -277,6 +277,8 @@ ps_step_verify(struct ps_run *run)
         return ps_go(&run->step, PS_STEP_PREPARE);
     if (ps_run_abandoned(run))
         return ps_run_fail(run, PS_CANCELLED, NULL);
+    if (ps_run_is_own(run))
+        return ps_run_give_up(run);
     uint64_t now_ms = ps_clock_now_ms(engine->conf.clock);
     const char *whose = "from this address";
     uint64_t wait_ms =

@@ -107,6 +107,8 @@ make_entry(struct ps_run *run)
         .revision = run->conf->revision,
         .tally = run->tally,
         .rows = (uint32_t)PS_MIN(run->n_rows, (uint64_t)UINT32_MAX),
+        .stale_while_revalidate_ms =
+            run->rule.found ? run->rule.stale_while_revalidate_ms : 0,
     };
     return ps_entry_new(&spec);
 }
@@ -119,6 +121,8 @@ kept(struct ps_run *run, struct ps_entry *entry, uint64_t now_us)
     reply->stored = true;
     reply->ttl_ms = (int64_t)((expires_us - PS_MIN(now_us, expires_us)) / 1000);
     ps_worker_count(run->at, PS_ENGINE_STORES);
+    if (run->req->refreshes)
+        ps_worker_count(run->at, PS_ENGINE_REFRESHED);
     if (reply->verdict == PS_VERDICT_MISS)
         run->why = ps_reason_code(PS_REASON_STORED);
 }
@@ -164,6 +168,10 @@ ps_step_store(struct ps_run *run)
         ps_entry_unref(&run->old);
         run->old = ps_entry_ref(run->req->verifies);
     }
+    if (run->req->refreshes) {
+        ps_entry_unref(&run->old);
+        run->old = ps_entry_ref(run->req->refreshes);
+    }
     learn(run);
     if (run->keep && run->req->reply.body.len > run->conf->max_entry_bytes) {
         run->keep = false;
@@ -179,8 +187,7 @@ ps_step_store(struct ps_run *run)
      * get an older one from memory later. */
     if (!run->req->reply.stored)
         ps_store_supersede(run->engine->store, &run->key, run->born_us,
-                           run->req->reply.body,
-                           ps_clock_now_us(run->engine->conf.clock));
+                           run->req->reply.body);
     /* entry NULL: no memory to share; they ask for themselves. */
     if (run->flight)
         ps_flight_finish(&run->flight, entry, PS_OK, NULL);

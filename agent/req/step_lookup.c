@@ -11,9 +11,10 @@
  *   while an agent is lost: it is young enough, or none     (C3, C4)
  *   it is as young as the client wants it
  *
- * Where the origin fails, an answer may be served that has only expired: the
- * client or a rule said for how long (stale-if-error). All the rest of the
- * list holds for it too, at the time when it is served.
+ * An answer that has only expired may be served where the client or a rule said
+ * for how long: when the origin fails (stale-if-error), or at once, while a
+ * newer one is fetched (stale-while-revalidate). All the rest of the list holds
+ * for it too, at the time when it is served.
  */
 #include "agent/req/req_private.h"
 
@@ -89,8 +90,16 @@ judge_entry(struct ps_run *run, struct ps_entry *entry, uint64_t now_us)
         if (!young_enough(run, entry, now_us))
             return too_old(run, &entry, PS_REASON_CLIENT_MAX_AGE);
         ps_run_maybe_verify(run, entry);
+        ps_run_maybe_refresh(run, entry, now_us);
         return ps_run_serve(run, &entry, PS_VERDICT_HIT, PS_REASON_HIT);
     case PS_ENTRY_EXPIRED:
+        if (lease_allows(run, entry, now_us) &&
+            young_enough(run, entry, now_us) &&
+            ps_run_revalidates(run, entry, now_us)) {
+            ps_worker_count(run->at, PS_ENGINE_STALE_SERVED);
+            return ps_run_serve(run, &entry, PS_VERDICT_HIT,
+                                PS_REASON_REVALIDATING);
+        }
         ps_entry_unref(&run->old);
         run->old = ps_entry_ref(entry);
         return too_old(run, &entry, PS_REASON_EXPIRED);
@@ -112,7 +121,7 @@ static bool
 admitted(struct ps_run *run)
 {
     const struct ps_cache_conf *conf = run->conf;
-    if (run->admitted || run->req->verifies)
+    if (run->admitted || ps_run_is_own(run))
         return true;
     uint32_t burst = conf->rate_burst ? conf->rate_burst : conf->rate_limit;
     uint64_t wait_us =
@@ -228,6 +237,7 @@ ps_run_serve_spare(struct ps_run *run, enum ps_rc rc)
         return false;
     }
     run->req->reply.retry_after_ms = 0;
+    ps_worker_count(run->at, PS_ENGINE_STALE_SERVED);
     ps_run_serve(run, &run->spare, PS_VERDICT_HIT, PS_REASON_STALE_IF_ERROR);
     return true;
 }

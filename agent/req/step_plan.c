@@ -256,15 +256,21 @@ ps_step_decide(struct ps_run *run)
          run->conf->provider != PS_PROVIDER_POSTGRES) ||
         !stays_home(run, run->change.tables, run->change.n_tables))
         run->change.database = PS_STR_NONE;
+    /* Nobody asked for it: what is not surely a read that may be kept is not
+     * sent again (C7). */
+    bool sent_anyway = !ps_run_is_own(run);
     if (run->statement.may_write)
-        return decide_write(run);
+        return sent_anyway ? decide_write(run) : ps_run_give_up(run);
     /* Switched off or cut off: that is why, whatever the statement is. */
     if (!run->conf->caching_enabled)
-        return decide_bypass(run, ps_reason_code(PS_REASON_CACHING_OFF));
-    if (!has_read_set(run, &text, &why))
+        why = ps_reason_code(PS_REASON_CACHING_OFF);
+    else if (has_read_set(run, &text, &why))
+        run->cacheable = true;
+    if (!run->cacheable && !sent_anyway)
+        return ps_run_give_up(run);
+    if (!run->cacheable)
         return decide_bypass(run,
                              why ? why : ps_reason_code(PS_REASON_NO_MEMORY));
-    run->cacheable = true;
     return ps_go(&run->step, PS_STEP_FLIGHT);
 }
 
@@ -336,12 +342,28 @@ on_landed(struct ps_flight_waiter *waiter, struct ps_entry *entry,
     }
 }
 
+/* A refresh is a flight that others may join, and gets in nobody's way. */
+static enum ps_next
+lead_or_give_up(struct ps_run *run, uint64_t now_us)
+{
+    if (!lease_allows_sharing(run, now_us, now_us) ||
+        ps_pool_busy(run->at->pool, run->principal))
+        return ps_run_give_up(run);
+    if (ps_flight_enter(run->at->flights, &run->key, &run->flight_waiter,
+                        &run->flight) == PS_FLIGHT_LEAD)
+        return ps_go(&run->step, PS_STEP_ACQUIRE);
+    ps_flight_leave(&run->flight_waiter);
+    return ps_run_give_up(run);
+}
+
 enum ps_next
 ps_step_flight(struct ps_run *run)
 {
     uint64_t now_us = ps_clock_now_us(run->engine->conf.clock);
     if (run->flight)
         return ps_go(&run->step, PS_STEP_ACQUIRE);
+    if (run->req->refreshes)
+        return lead_or_give_up(run, now_us);
     if (run->req->no_cache || run->flights_failed >= FLIGHTS_MAX ||
         !lease_allows_sharing(run, now_us, now_us))
         return ps_go(&run->step, PS_STEP_ACQUIRE);

@@ -10,9 +10,11 @@
 #include <stdio.h>
 
 enum {
-    TTL_MAX_DAYS = 365
+    TTL_MAX_DAYS = 365,
+    REVALIDATE_MAX_DAYS = 30 /* an answer has 32 bits for it */
 };
-#define DURATION_MAX_MS (TTL_MAX_DAYS * INT64_C(86400000))
+#define DURATION_MAX_MS   (TTL_MAX_DAYS * INT64_C(86400000))
+#define REVALIDATE_MAX_MS (REVALIDATE_MAX_DAYS * INT64_C(86400000))
 
 static void
 put_rule(struct ps_buf *out, const struct ps_rule_def *rule)
@@ -25,6 +27,7 @@ put_rule(struct ps_buf *out, const struct ps_rule_def *rule)
     api_put_text(out, "mode", ps_def_choice_text(ps_rule_modes, rule->mode));
     api_put_int(out, "ttlMs", rule->ttl_ms);
     api_put_int(out, "staleIfErrorMs", rule->stale_if_error_ms);
+    api_put_int(out, "staleWhileRevalidateMs", rule->stale_while_revalidate_ms);
     api_put_time(out, "createdAt", rule->created_ms);
     api_put_time(out, "updatedAt", rule->updated_ms);
     api_close(out, '}');
@@ -72,8 +75,13 @@ read_choice(const json_t *body, const char *name,
 static enum ps_rc
 read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err)
 {
-    static const char *const fields[] = {
-        "type", "key", "mode", "ttlMs", "staleIfErrorMs", NULL};
+    static const char *const fields[] = {"type",
+                                         "key",
+                                         "mode",
+                                         "ttlMs",
+                                         "staleIfErrorMs",
+                                         "staleWhileRevalidateMs",
+                                         NULL};
     const char *key;
     enum ps_rc rc = api_only_fields(body, fields, err);
     if (rc == PS_OK)
@@ -87,6 +95,9 @@ read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err)
     if (rc == PS_OK)
         rc = api_int(body, "staleIfErrorMs", 0, DURATION_MAX_MS,
                      &rule->stale_if_error_ms, err);
+    if (rc == PS_OK)
+        rc = api_int(body, "staleWhileRevalidateMs", 0, REVALIDATE_MAX_MS,
+                     &rule->stale_while_revalidate_ms, err);
     if (rc != PS_OK)
         return rc;
     bool timed =

@@ -80,6 +80,7 @@ add_rule(void *arg, const struct ps_rule_def *def)
     rule->key = key;
     rule->ttl_ms = (uint64_t)def->ttl_ms;
     rule->stale_if_error_ms = (uint64_t)def->stale_if_error_ms;
+    rule->stale_while_revalidate_ms = (uint64_t)def->stale_while_revalidate_ms;
     rules->items[rules->n++] = rule;
     return PS_OK;
 }

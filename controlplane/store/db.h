@@ -71,7 +71,7 @@ struct ps_rule_def {
     char cache_id[37];
     char key[PS_DB_RULE_KEY_MAX + 1];
     int64_t type, mode;
-    int64_t ttl_ms, stale_if_error_ms;
+    int64_t ttl_ms, stale_if_error_ms, stale_while_revalidate_ms;
     int64_t created_ms, updated_ms;
 };
 /* A new one, or in place of that with the same cache, type and key, whose id

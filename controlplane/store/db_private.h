@@ -45,7 +45,7 @@ enum {
                  "ORDER BY type, key")                                         \
     X(RULE_COUNT, "SELECT count(*) FROM rules WHERE cache_id = ?")             \
     X(RULE_PUT, "INSERT OR REPLACE INTO rules (" RULE_COLUMNS ") "             \
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")                          \
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                       \
     X(RULE_DELETE, "DELETE FROM rules WHERE id = ?")                           \
     X(CONFIG_BUMP, "UPDATE meta SET value = value + 1 "                        \
                    "WHERE name = 'config_version'")                            \
@@ -124,7 +124,7 @@ enum {
 
 #define RULE_COLUMNS                          \
     "id, cache_id, type, key, mode, ttl_ms, " \
-    "stale_if_error_ms, created_ms, updated_ms"
+    "stale_if_error_ms, stale_while_revalidate_ms, created_ms, updated_ms"
 #define AGENT_COLUMNS                                              \
     "id, name, region, endpoint, hostname, version, secret_hash, " \
     "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open"

@@ -92,6 +92,9 @@ static const char *const migrations[] = {
     "ALTER TABLE caches ADD COLUMN concurrency_max INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE caches ADD COLUMN rate_limit INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE caches ADD COLUMN rate_burst INTEGER NOT NULL DEFAULT 0;",
+    /* 4: stale-while-revalidate */
+    "ALTER TABLE rules ADD COLUMN stale_while_revalidate_ms INTEGER NOT NULL "
+    "DEFAULT 0;",
 };
 
 /* Once per start, so not among the prepared statements. */

@@ -42,6 +42,7 @@ read_rule(struct query *q, struct ps_rule_def *rule)
     rule->mode = read_choice(q, ps_rule_modes);
     rule->ttl_ms = column_int(q);
     rule->stale_if_error_ms = column_int(q);
+    rule->stale_while_revalidate_ms = column_int(q);
     rule->created_ms = column_int(q);
     rule->updated_ms = column_int(q);
 }
@@ -106,6 +107,7 @@ write_rule(struct ps_db *db, const struct ps_rule_def *rule, struct ps_err *err)
     query_text(&q, ps_def_choice_text(ps_rule_modes, rule->mode));
     query_int(&q, rule->ttl_ms);
     query_int(&q, rule->stale_if_error_ms);
+    query_int(&q, rule->stale_while_revalidate_ms);
     query_int(&q, rule->created_ms);
     query_int(&q, rule->updated_ms);
     return query_run(&q, NULL);

@@ -366,7 +366,7 @@ a_cache_has_so_many_rules(void **state)
     memcpy(rule.cache_id, def.id, sizeof(def.id));
     run(w, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
            "WHERE i < 1000) INSERT INTO rules SELECT 'r' || i, id, 'query', "
-           "'select ' || i, 'never', 0, 0, 0, 0 FROM n, caches");
+           "'select ' || i, 'never', 0, 0, 0, 0, 0 FROM n, caches");
     ps_uuid_make(rule.id);
     snprintf(rule.key, sizeof(rule.key), "select 0");
     assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_TOO_BIG);

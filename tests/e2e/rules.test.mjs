@@ -69,6 +69,7 @@ suite('rules', () => {
       [{ type: 'table', key: 'a'.repeat(8193), mode: 'auto' }, 'bad_field', 'key'],
       [{ type: 'table', key: 'a', mode: 'ttl' }, 'missing_field', 'ttlMs'],
       [{ type: 'table', key: 'a', mode: 'ttl', ttlMs: -1 }, 'bad_field', 'ttlMs'],
+      [{ type: 'table', key: 'a', mode: 'auto', staleWhileRevalidateMs: 2592000001 }, 'bad_field', 'staleWhileRevalidateMs'],
       [{ type: 'table', key: 'a', mode: 'never', ttl: 5 }, 'bad_field', 'ttl'],
     ]) {
       const reply = await call('POST', rules, body, 400);
@@ -77,6 +78,24 @@ suite('rules', () => {
     }
     await call('POST', '/v1/caches/00000000-0000-4000-8000-000000000000/rules', { type: 'table', key: 'a', mode: 'auto' }, 404);
     assert.deepEqual((await call('GET', rules, undefined, 200)).items, []);
+  });
+
+  test('an expired answer is served while a newer one is fetched', async () => {
+    const sql = 'select qty from items where id = 50';
+    const body = { type: 'query', key: sql, mode: 'ttl', ttlMs: 1, staleWhileRevalidateMs: 3600000 };
+    const rule = await call('POST', rules, body, 201);
+    assert.equal(rule.staleWhileRevalidateMs, 3600000);
+    const stale = await until(sql, 'stale_while_revalidate');
+    assert.match(stale.headers['cache-status'], /^portside; hit; ttl=-\d/);
+    // A write that no agent sees: the next answer but a few is the newer one.
+    await stage.db.sql('update items set qty = 5050 where id = 50', { database: 'app' });
+    await waitUntil(async () => (await until(sql, 'stale_while_revalidate')).json[0].qty === 5050,
+      { what: 'the answer fetched in the background' });
+    // A write that it does see: no answer from before it.
+    await stage.query(west, 'update items set qty = qty + 1 where id = 50');
+    const after = await stage.query(west, sql);
+    assert.deepEqual([after.cache, after.json], ['miss', [{ qty: 5051 }]]);
+    await call('DELETE', `/v1/rules/${rule.id}`, undefined, 204);
   });
 
   test('without invalidation an answer outlives a write', async () => {
@@ -97,13 +116,13 @@ suite('rules', () => {
   test('psctl rule set, list, delete', async () => {
     const env = { PORTSIDE_URL: cp.url, PORTSIDE_TOKEN: cp.token, PORTSIDE_CA: `${cp.data}/ca.crt` };
     const psctl = (...args) => run(program('psctl'), args, { check: false, env });
-    const set = await psctl('rule', 'set', 'main', '--query', 'select 2 as two', '--ttl', '5m', '--stale-if-error', '1h', '--json');
+    const set = await psctl('rule', 'set', 'main', '--query', 'select 2 as two', '--ttl', '5m', '--stale-if-error', '1h', '--stale-while-revalidate', '2m', '--json');
     assert.equal(set.code, 0, set.stderr);
     const rule = JSON.parse(set.stdout);
-    assert.deepEqual([rule.type, rule.mode, rule.ttlMs, rule.staleIfErrorMs], ['query', 'ttl', 300000, 3600000]);
+    assert.deepEqual([rule.type, rule.mode, rule.ttlMs, rule.staleIfErrorMs, rule.staleWhileRevalidateMs], ['query', 'ttl', 300000, 3600000, 120000]);
     await until('select 2 as two', 'hit');
     const list = await psctl('rule', 'list', 'main');
-    assert.match(list.stdout, /query +ttl +5m +1h +\S+ +select 2 as two/);
+    assert.match(list.stdout, /query +ttl +5m +1h +2m +\S+ +select 2 as two/);
     for (const wrong of [['--query', 'a'], ['--ttl', '5s'], ['--query', 'a', '--table', 'b', '--auto'],
       ['--table', 'b', '--never', '--ttl', '5s'], ['--table', 'b', '--ttl', 'soon']]) {
       assert.equal((await psctl('rule', 'set', 'main', ...wrong)).code, 2, wrong.join(' '));

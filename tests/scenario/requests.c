@@ -150,6 +150,8 @@ make(struct scn_world *world, struct scn_line *line, const char *name,
     req->has_max_age = scn_option(line, "max_age", NULL) != NULL;
     req->max_age_ms = scn_duration_ms(line, "max_age", 0);
     req->stale_if_error_ms = scn_duration_ms(line, "stale_if_error", 0);
+    req->stale_while_revalidate_ms =
+        scn_duration_ms(line, "stale_while_revalidate", 0);
     const char *provider = scn_option(line, "provider", NULL);
     req->has_provider = provider != NULL;
     if (provider && !ps_provider_parse(ps_str_of(provider), &req->provider))

@@ -201,6 +201,7 @@ scn_agent(struct scn_world *world, struct scn_line *line)
     conf->max_waiters =
         (unsigned)scn_number(line, "waiters", conf->max_waiters);
     conf->verify_every = (unsigned)scn_number(line, "verify", 0);
+    conf->refresh_percent = (unsigned)scn_number(line, "refresh", 0);
     conf->max_principals =
         (size_t)scn_number(line, "principals", conf->max_principals);
 }
@@ -485,6 +486,8 @@ scn_rule(struct scn_world *world, struct scn_line *line)
         rule.key = strdup(key);
         rule.ttl_ms = scn_duration_ms(line, "ttl", 0);
         rule.stale_if_error_ms = scn_duration_ms(line, "stale_if_error", 0);
+        rule.stale_while_revalidate_ms =
+            scn_duration_ms(line, "stale_while_revalidate", 0);
         if (scn_flag(line, "auto"))
             rule.mode = PS_RULE_AUTO;
         else if (scn_flag(line, "never"))
