@@ -153,7 +153,8 @@ struct ps_run {
 
     struct ps_flight *flight; /* this run leads it */
     struct ps_flight_waiter flight_waiter;
-    unsigned flights_failed; /* leaders that let this run down */
+    /* What the last leader that let this run down was told by the origin. */
+    char flight_sqlstate[sizeof(((struct ps_err *)0)->sqlstate)];
 
     struct ps_pool_wait pool_wait;
     struct ps_conn *conn; /* leased */

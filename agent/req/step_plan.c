@@ -276,11 +276,6 @@ ps_step_decide(struct ps_run *run)
 
 /* ---- equal reads at the same time ---- */
 
-enum {
-    /* So many leaders may fail it before a run goes on its own. */
-    FLIGHTS_MAX = 2
-};
-
 static bool
 lease_allows_sharing(const struct ps_run *run, uint64_t born_us, uint64_t now)
 {
@@ -295,6 +290,29 @@ failure_is_shared(enum ps_rc rc)
     return rc == PS_RESULT_TOO_BIG || rc == PS_QUERY_TIMEOUT ||
            rc == PS_POOL_FULL || rc == PS_SHUTTING_DOWN ||
            rc == PS_ORIGIN_CIRCUIT || rc == PS_TOO_MANY_CONCURRENT;
+}
+
+/*
+ * An error is its leader's alone; the others try for themselves, one at a time,
+ * each until its own deadline. But what the origin says of the statement to
+ * two of them it would say to all: an error that is not of a moment (of a
+ * transaction, of resources, of a connection or an operator).
+ */
+static bool
+told_again(struct ps_run *run, enum ps_rc rc, const struct ps_err *err)
+{
+    static const char *const passing[] = {"08", "40", "53", "57"};
+    /* A protocol with an error body of its own wants all that was said. */
+    if (rc != PS_ORIGIN_SQL || err->sqlstate[0] == '\0' ||
+        run->req->protocol->style)
+        return false;
+    for (size_t i = 0; i < PS_ARRAY_LEN(passing); i++) {
+        if (strncmp(err->sqlstate, passing[i], 2) == 0)
+            return false;
+    }
+    bool again = strcmp(run->flight_sqlstate, err->sqlstate) == 0;
+    memcpy(run->flight_sqlstate, err->sqlstate, sizeof(run->flight_sqlstate));
+    return again;
 }
 
 static void
@@ -333,11 +351,11 @@ on_landed(struct ps_flight_waiter *waiter, struct ps_entry *entry,
         ps_worker_count(run->at, PS_ENGINE_COALESCED);
         ps_run_serve(run, &mine, run->req->reply.verdict, PS_REASON_COALESCED);
         ps_run_resume(run, run->step);
-    } else if (!entry && rc != PS_OK && failure_is_shared(rc)) {
+    } else if (!entry && rc != PS_OK &&
+               (failure_is_shared(rc) || told_again(run, rc, err))) {
         ps_run_fail_err(run, rc, err);
         ps_run_resume(run, PS_STEP_FAIL);
     } else {
-        run->flights_failed++;
         ps_run_resume(run, PS_STEP_FLIGHT);
     }
 }
@@ -364,8 +382,7 @@ ps_step_flight(struct ps_run *run)
         return ps_go(&run->step, PS_STEP_ACQUIRE);
     if (run->req->refreshes)
         return lead_or_give_up(run, now_us);
-    if (run->req->no_cache || run->flights_failed >= FLIGHTS_MAX ||
-        !lease_allows_sharing(run, now_us, now_us))
+    if (run->req->no_cache || !lease_allows_sharing(run, now_us, now_us))
         return ps_go(&run->step, PS_STEP_ACQUIRE);
     run->flight_waiter.fn = on_landed;
     switch (ps_flight_enter(run->at->flights, &run->key, &run->flight_waiter,
