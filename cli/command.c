@@ -15,7 +15,7 @@
 static const struct ps_command *const tables[] = {
     ps_login_commands,  ps_cache_commands, ps_rule_commands,
     ps_region_commands, ps_agent_commands, ps_token_commands,
-    ps_query_commands,  ps_status_commands};
+    ps_query_commands,  ps_stats_commands, ps_status_commands};
 
 const char *const ps_command_groups[] = {"cache", "rule",  "region",
                                          "agent", "token", NULL};
@@ -49,6 +49,15 @@ ps_command_find(const char *name)
         if (strcmp(c->name, name) == 0)
             return c;
     return NULL;
+}
+
+bool
+ps_command_takes(const struct ps_command *command, const char *option)
+{
+    for (const struct ps_option *o = command->options; o && o->name; o++)
+        if (strcmp(o->name, option) == 0)
+            return true;
+    return false;
 }
 
 bool

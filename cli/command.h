@@ -82,6 +82,9 @@ PS_MUST_USE enum ps_exit ps_args_parse(struct ps_args *args, int argc,
 /* The option's text, NULL when it was not given. A switch has "". */
 const char *ps_args_value(const struct ps_args *args, const char *name);
 
+/* Has the command an option of this name? */
+bool ps_command_takes(const struct ps_command *command, const char *option);
+
 /* --help of one command, of a group of commands ("cache") or of all (""). */
 void ps_help_command(const struct ps_command *command, struct ps_buf *out);
 void ps_help_group(const char *group, struct ps_buf *out);
@@ -107,6 +110,7 @@ extern const struct ps_command ps_region_commands[];
 extern const struct ps_command ps_agent_commands[];
 extern const struct ps_command ps_token_commands[];
 extern const struct ps_command ps_query_commands[];
+extern const struct ps_command ps_stats_commands[];
 extern const struct ps_command ps_status_commands[];
 
 #endif

@@ -204,7 +204,7 @@ says_what_would_be_right(void **state)
         {"psctl cache creat",                      "psctl cache create"},
         {"psctl create cache",                     "psctl cache create"},
         {"psctl cahce",                            "psctl cache"       },
-        {"psctl statsu",                           "psctl status"      },
+        {"psctl statuss",                          "psctl status"      },
         {"psctl frobnicate",                       "psctl --help"      },
         {"psctl cache frobnicate",                 "psctl cache --help"},
         {"psctl cache list --jsn",                 "--json"            },
