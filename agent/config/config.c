@@ -26,6 +26,7 @@ struct ps_config {
     pthread_rwlock_t lock;
     struct ps_map *caches; /* id -> struct ps_cache_conf *, one reference */
     uint64_t version;
+    _Atomic uint64_t changes; /* written under lock */
 };
 
 static const struct {
@@ -236,6 +237,12 @@ inherit_load(struct ps_config *config, struct ps_cache_conf *conf)
     ps_cache_conf_unref(&last);
 }
 
+uint64_t
+ps_config_changes(const struct ps_config *config)
+{
+    return atomic_load(&config->changes);
+}
+
 /* All or none: on failure the map is freed and the references stay with the
  * caller. */
 static struct ps_map *
@@ -272,6 +279,7 @@ ps_config_replace(struct ps_config *config, uint64_t version,
     struct ps_map *old = config->caches;
     config->caches = map;
     config->version = version;
+    atomic_fetch_add(&config->changes, 1);
     pthread_rwlock_unlock(&config->lock);
     ps_map_free(&old, unref_value);
     return PS_OK;

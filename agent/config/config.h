@@ -133,6 +133,9 @@ void ps_config_free(struct ps_config **config);
 /* A reference, or NULL. id is compared in lower case. */
 struct ps_cache_conf *ps_config_find(struct ps_config *config,
                                      struct ps_str id);
+/* Moves with every ps_config_replace: while it stands still, whoever read it
+ * and then found a definition would find the same again. No lock. */
+uint64_t ps_config_changes(const struct ps_config *config);
 /* Takes over the references in confs (not the array). */
 PS_MUST_USE enum ps_rc ps_config_replace(struct ps_config *config,
                                          uint64_t version,

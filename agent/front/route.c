@@ -79,7 +79,8 @@ start(struct ps_http *http, struct ps_exchange *x)
     }
     req->source = ps_str_of(http->source);
     req->received_us = received_us;
-    req->parse_us = ps_clock_now_us(clock) - received_us;
+    req->ready_us = ps_clock_now_us(clock);
+    req->parse_us = req->ready_us - received_us;
     req->done = ps_http_done;
     req->front = x;
     x->started = true;

@@ -137,6 +137,9 @@ on_reconfigure(struct ps_task *task)
     struct ps_str id;
     void *value;
     atomic_store(&worker->reconfigure_posted, false);
+    /* Not needed for what is found (recent.h), but nobody holds old
+     * definitions for longer than he must. */
+    ps_recent_forget(&worker->recent);
     lock_known(engine);
     while (ps_map_next(engine->known, &at, &id, &value)) {
         struct ps_known *known = value;
@@ -233,6 +236,8 @@ worker_init(struct ps_engine *engine, unsigned index)
     worker->engine = engine;
     worker->index = index;
     worker->loop = engine->conf.loops[index];
+    worker->recent.off = engine->conf.max_principals / PS_RECENT_PLACES / 4 <
+                         engine->conf.n_loops;
     if (engine->conf.tally)
         worker->tally = ps_tally_loop(engine->conf.tally, index);
     worker->drain_task.fn = on_drain;
@@ -261,6 +266,7 @@ worker_done(struct ps_worker *worker)
     ps_loop_unpost(worker->loop, &worker->reconfigure_task);
     if (worker->engine->catalogs)
         ps_catalogs_stop(worker->engine->catalogs, worker->loop);
+    ps_recent_forget(&worker->recent);
     ps_pool_free(&worker->pool);
     ps_flights_free(&worker->flights);
 }

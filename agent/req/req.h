@@ -156,6 +156,8 @@ struct ps_req {
     uint64_t stale_while_revalidate_ms; /* the same while a newer one is
                                            fetched; a rule may allow more */
     uint64_t received_us;               /* monotonic */
+    uint64_t ready_us;                  /* the same, read just before
+                                           ps_req_start; 0: not read */
     uint64_t parse_us;
     /* On the front's loop; may be called from inside ps_req_start. */
     void (*done)(struct ps_req *req);

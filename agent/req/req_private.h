@@ -19,6 +19,7 @@
 #include "agent/cache/store.h"
 #include "agent/catalog/catalog.h"
 #include "agent/pool/logins.h"
+#include "agent/req/recent.h"
 #include "agent/req/req.h"
 #include "agent/req/steps.h"
 #include "common/check.h"
@@ -45,6 +46,7 @@ struct ps_worker {
     struct ps_tally_loop *tally; /* NULL: no counting by template */
     /* Logins under way, by principal: equal ones wait for the first. */
     struct ps_list verifying[PS_VERIFY_BUCKETS];
+    struct ps_recent recent;
     unsigned unverified; /* hits since the last one that was checked */
     unsigned
         unrefreshed;     /* hits on what expires soon, since the last refresh */
@@ -103,6 +105,7 @@ struct ps_run {
     struct ps_entry *old;   /* an expired answer: what the policy learns from */
     struct ps_entry *spare; /* what is served where the origin fails */
     const char *why;        /* code of the reason, so far */
+    uint64_t identified_us; /* when IDENTIFY was; LOOKUP comes at once */
     uint64_t looked_us;     /* when LOOKUP began */
     uint64_t took_us;       /* until memory answered */
     bool found_changed;     /* a write had ended the answer in memory */

@@ -26,23 +26,33 @@ ps_step_recv(struct ps_run *run)
 enum ps_next
 ps_step_identify(struct ps_run *run)
 {
-    struct ps_req *req = run->req;
+    const struct ps_req *req = run->req;
     struct ps_engine *engine = run->engine;
-    run->conf = ps_config_find(engine->conf.config, req->cache_id);
+    struct ps_recent *recent = &run->front->recent;
+    uint64_t changes = ps_config_changes(engine->conf.config);
+    bool known = ps_recent_find(recent, changes, req->cache_id, req->database,
+                                req->user, &run->conf, &run->principal);
+    if (!known)
+        run->conf = ps_config_find(engine->conf.config, req->cache_id);
     if (!run->conf)
         return ps_run_fail(run, PS_CACHE_NOT_FOUND, NULL);
     if (!run->conf->enabled)
         return ps_run_fail(run, PS_CACHE_DISABLED, NULL);
     if (req->has_provider && req->provider != run->conf->provider)
         return ps_run_fail(run, PS_PROVIDER_MISMATCH, NULL);
-    req->provider = run->conf->provider; /* for prepare */
-    enum ps_rc rc =
-        ps_principals_get(engine->principals, run->conf, req->database,
-                          req->user, &run->principal);
-    if (rc != PS_OK)
-        return ps_run_fail(run, rc, NULL);
+    if (!known) {
+        enum ps_rc rc =
+            ps_principals_get(engine->principals, run->conf, req->database,
+                              req->user, &run->principal);
+        if (rc != PS_OK)
+            return ps_run_fail(run, rc, NULL);
+        ps_recent_keep(recent, changes, run->conf, run->principal);
+    }
+    /* The front has just read the clock; LOOKUP, which is next, uses it too. */
+    run->identified_us =
+        req->ready_us ? req->ready_us : ps_clock_now_us(engine->conf.clock);
     run->verified = ps_principal_verified(run->principal, req->password,
-                                          ps_clock_now_ms(engine->conf.clock));
+                                          run->identified_us / 1000);
     ps_key_make(&run->key, run->principal->id, req->protocol->format,
                 req->key_sql, req->key_bindings);
     return ps_go(&run->step, PS_STEP_LOOKUP);

@@ -142,7 +142,8 @@ ps_step_lookup(struct ps_run *run)
         return ps_run_fail(run, PS_RATE_LIMITED, NULL);
     if (!run->conf->caching_enabled)
         return bypass(run, PS_REASON_CACHING_OFF);
-    uint64_t now_us = ps_clock_now_us(engine->conf.clock);
+    uint64_t now_us =
+        run->homed ? ps_clock_now_us(engine->conf.clock) : run->identified_us;
     run->looked_us = now_us;
     if (!ps_lease_held(engine->conf.lease, now_us))
         return bypass(run, PS_REASON_NO_LEASE);
