@@ -4,6 +4,7 @@
 #include "common/hash.h"
 #include "common/list.h"
 #include "common/map.h"
+#include "common/tls.h"
 #include "common/utf8.h"
 #include "tests/unit.h"
 
@@ -412,6 +413,33 @@ fingerprints_are_the_same_for_ever(PS_UNUSED void **state)
     assert_true(ps_hash64("a", 1, 1) != ps_hash64("a", 1, 2));
 }
 
+/* The examples of FIPS 180-4 (NIST's page on SHA-256), and the longest text
+ * that fits one block with its length. */
+static void
+sha256_is_the_standards(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *hex;
+    } examples[] = {
+        {"",
+         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc",
+         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+         "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318"},
+    };
+    for (size_t i = 0; i < PS_ARRAY_LEN(examples); i++) {
+        unsigned char digest[32];
+        char hex[65];
+        ps_sha256(ps_str_of(examples[i].text), digest);
+        ps_hex(digest, sizeof(digest), hex);
+        assert_string_equal(hex, examples[i].hex);
+    }
+}
+
 static void
 keyed_hashes_depend_on_the_secret(PS_UNUSED void **state)
 {
@@ -452,6 +480,7 @@ main(void)
         cmocka_unit_test(maps_agree_with_an_array),
         cmocka_unit_test(map_keys_are_bytes),
         cmocka_unit_test(fingerprints_are_the_same_for_ever),
+        cmocka_unit_test(sha256_is_the_standards),
         cmocka_unit_test(keyed_hashes_depend_on_the_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

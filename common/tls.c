@@ -20,7 +20,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -493,46 +492,6 @@ ps_hex(const void *bytes, size_t n, char *out)
         *out++ = digits[b[i] & 15];
     }
     *out = '\0';
-}
-
-/* SHA256() looks its algorithm up and allocates at each call, which is most of
- * its time for a password: each thread keeps a context instead. */
-static pthread_key_t digest_key;
-static EVP_MD *sha256;
-
-static void
-free_digest(void *ctx)
-{
-    EVP_MD_CTX_free(ctx);
-}
-
-static void
-prepare_digests(void)
-{
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    PS_CHECK(sha256 && pthread_key_create(&digest_key, free_digest) == 0);
-}
-
-static EVP_MD_CTX *
-thread_digest(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    PS_CHECK(pthread_once(&once, prepare_digests) == 0);
-    EVP_MD_CTX *ctx = pthread_getspecific(digest_key);
-    if (!ctx) {
-        ctx = EVP_MD_CTX_new();
-        PS_CHECK(ctx && pthread_setspecific(digest_key, ctx) == 0);
-    }
-    return ctx;
-}
-
-void
-ps_sha256(struct ps_str data, unsigned char out[32])
-{
-    EVP_MD_CTX *ctx = thread_digest();
-    PS_CHECK(EVP_DigestInit_ex2(ctx, sha256, NULL) == 1 &&
-             EVP_DigestUpdate(ctx, data.ptr ? data.ptr : "", data.len) == 1 &&
-             EVP_DigestFinal_ex(ctx, out, NULL) == 1);
 }
 
 bool
