@@ -47,12 +47,17 @@ struct ps_catalogs {
 
 /* ------------------------------------------------------------- commands */
 
+/* A new one, or another one in its place. */
 static struct relation *
 add(struct scn_line *line, const char *name)
 {
-    if (n_relations == RELATIONS_MAX)
+    size_t at = 0;
+    while (at < n_relations && strcmp(relations[at].name, name) != 0)
+        at++;
+    if (at == RELATIONS_MAX)
         scn_fail(line, "too many relations");
-    struct relation *relation = &relations[n_relations++];
+    n_relations = PS_MAX(n_relations, at + 1);
+    struct relation *relation = &relations[at];
     memset(relation, 0, sizeof(*relation));
     snprintf(relation->name, sizeof(relation->name), "%s", name);
     return relation;
