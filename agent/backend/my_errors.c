@@ -5,6 +5,7 @@
  * user from a wrong password helps only those who guess (hazard 36).
  */
 #include "agent/backend/my.h"
+#include "common/tls_peer.h"
 
 #include <mysqld_error.h>
 
@@ -143,13 +144,13 @@ tls_error(const char *text, bool verifies, struct ps_err *err)
                           "cache's tls setting requires");
     if (!verifies)
         return ps_err_set(err, PS_ORIGIN_TLS, NULL);
-    if (strstr(text, "ertificate") || strstr(text, "self") ||
-        strstr(text, "verif"))
-        return ps_err_set(err, PS_ORIGIN_CERT, NULL);
-    if (strstr(text, "host"))
-        return ps_err_set(err, PS_ORIGIN_CERT,
-                          "the database's certificate is for another host "
-                          "name; fix the cache's host or use verify-ca");
+    enum ps_tls_fault fault = ps_tls_fault_in(text);
+    if (strstr(text, "Validation of SSL server certificate"))
+        fault = PS_TLS_FAULT_HOST; /* the library's own check, of the name */
+    if (fault != PS_TLS_FAULT_OTHER || strstr(text, "ertificate") ||
+        strstr(text, "self") || strstr(text, "verif") || strstr(text, "host"))
+        return ps_err_set(err, PS_ORIGIN_CERT, "%s",
+                          ps_tls_fault_sentence(fault));
     return ps_err_set(err, PS_ORIGIN_TLS, NULL);
 }
 

@@ -99,6 +99,9 @@ void ps_pg_cancel_forget(struct pg_cancel **cancel);
 /* pg_tls.c */
 /* Bytes that TLS has decoded and libpq has not yet taken. */
 bool ps_pg_tls_pending(PGconn *pg);
+/* During the handshake: if the certificate is refused, *verify_error gets
+ * OpenSSL's reason. It must live as long as the handshake. */
+void ps_pg_tls_note(PGconn *pg, long *verify_error);
 
 /* pg_errors.c */
 /* The result is a PGRES_FATAL_ERROR (or another bad one) of a statement.
@@ -113,7 +116,8 @@ enum pg_stage {
     PG_STAGE_TLS,
     PG_STAGE_LOGIN
 };
+/* verify_error: of the certificate, 0: nothing is known against it. */
 enum ps_rc ps_pg_connect_error(PGconn *pg, enum pg_stage stage,
-                               struct ps_err *err);
+                               long verify_error, struct ps_err *err);
 
 #endif

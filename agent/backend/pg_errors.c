@@ -9,6 +9,7 @@
  * whatever the language: "FATAL:  28P01: ...".
  */
 #include "agent/backend/pg.h"
+#include "common/tls_peer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -183,14 +184,15 @@ libpq_rc(const char *text, enum pg_stage stage)
 
 /* What to say beyond the table's sentence. No name, no address, no secret. */
 static const char *
-detail_of(enum ps_rc rc, const char *text)
+detail_of(enum ps_rc rc, const char *text, long verify_error)
 {
+    if (rc == PS_ORIGIN_CERT && verify_error)
+        return ps_tls_fault_sentence(ps_tls_fault_of(verify_error));
     if (rc == PS_ORIGIN_TLS && strstr(text, "does not support SSL"))
         return "the database does not offer TLS, which this cache's tls "
                "setting requires";
     if (rc == PS_ORIGIN_CERT && strstr(text, "host name"))
-        return "the database's certificate is for another host name; fix the "
-               "cache's host or use verify-ca";
+        return ps_tls_fault_sentence(PS_TLS_FAULT_HOST);
     if (rc == PS_UNSUPPORTED)
         return "the database asks for an authentication method that is not "
                "supported; use scram-sha-256, md5 or password";
@@ -200,13 +202,14 @@ detail_of(enum ps_rc rc, const char *text)
 }
 
 enum ps_rc
-ps_pg_connect_error(PGconn *pg, enum pg_stage stage, struct ps_err *err)
+ps_pg_connect_error(PGconn *pg, enum pg_stage stage, long verify_error,
+                    struct ps_err *err)
 {
     const char *text = PQerrorMessage(pg);
     char sqlstate[6];
     find_sqlstate(text, sqlstate);
     enum ps_rc rc = *sqlstate ? login_rc(sqlstate) : libpq_rc(text, stage);
-    const char *detail = *sqlstate ? NULL : detail_of(rc, text);
+    const char *detail = *sqlstate ? NULL : detail_of(rc, text, verify_error);
     return detail ? ps_err_set(err, rc, "%s", detail)
                   : ps_err_set(err, rc, NULL);
 }

@@ -39,7 +39,8 @@ struct pg_open {
     int ca_fd;
     char ca_path[32];
     enum pg_stage stage;
-    bool setting_up; /* logged in; the SET is under way */
+    long verify_error; /* what OpenSSL has against the certificate, or 0 */
+    bool setting_up;   /* logged in; the SET is under way */
     bool setup_failed;
 };
 
@@ -232,7 +233,7 @@ start_connect(struct pg_conn *self, const char *address, struct ps_err *err)
     PQsetErrorVerbosity(self->pg, PQERRORS_VERBOSE); /* for the SQLSTATE */
     PQsetNoticeProcessor(self->pg, ignore_notice, NULL);
     if (PQstatus(self->pg) == CONNECTION_BAD)
-        return ps_pg_connect_error(self->pg, PG_STAGE_TCP, err);
+        return ps_pg_connect_error(self->pg, PG_STAGE_TCP, 0, err);
     return PS_OK;
 }
 
@@ -257,6 +258,7 @@ connect_next(struct pg_conn *self)
     PQfinish(self->pg);
     self->pg = NULL;
     o->stage = PG_STAGE_TCP;
+    o->verify_error = 0;
     const char *address = o->addresses.text[o->next++];
     start_deadline(self);
     if (start_connect(self, address, &err) != PS_OK)
@@ -376,7 +378,7 @@ must_not_retry_plain(struct pg_conn *self, enum pg_stage before,
         return false;
     if (strstr(PQerrorMessage(self->pg), "  28000: "))
         return false;
-    ps_pg_connect_error(self->pg, PG_STAGE_LOGIN, err);
+    ps_pg_connect_error(self->pg, PG_STAGE_LOGIN, 0, err);
     return true;
 }
 
@@ -395,7 +397,7 @@ ps_pg_open_io(struct pg_conn *self)
     enum pg_stage before = stage_of(PQstatus(self->pg));
     PostgresPollingStatusType poll = PQconnectPoll(self->pg);
     if (poll == PGRES_POLLING_FAILED) {
-        ps_pg_connect_error(self->pg, before, &err);
+        ps_pg_connect_error(self->pg, before, o->verify_error, &err);
         failed(self, &err);
         return;
     }
@@ -408,5 +410,7 @@ ps_pg_open_io(struct pg_conn *self)
         return;
     }
     o->stage = stage_of(PQstatus(self->pg));
+    if (o->stage == PG_STAGE_TLS)
+        ps_pg_tls_note(self->pg, &o->verify_error);
     ps_pg_watch(self, poll == PGRES_POLLING_READING ? PS_IO_READ : PS_IO_WRITE);
 }

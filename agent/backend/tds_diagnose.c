@@ -4,10 +4,12 @@
  * failure, the same way is gone once more by hand, as far as PRELOGIN:
  *
  *   resolve -> connect -> PRELOGIN: does the server speak TDS, and offer TLS?
+ *   -> handshake: what is wrong with its certificate?
  *
- * When all of that works the failure was in the TLS handshake.
+ * When all of that works the failure was in the login.
  */
 #include "agent/backend/tds_odbc.h"
+#include "common/tls_peer.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -120,6 +122,59 @@ ask_encryption(int fd)
     return SPEAKS_OTHERWISE;
 }
 
+static enum ps_rc
+read_some(void *arg, void *out, size_t max, size_t *got)
+{
+    const int *fd = arg;
+    if (!wait_for(*fd, POLLIN))
+        return PS_ORIGIN_TIMEOUT;
+    ssize_t n = recv(*fd, out, max, 0);
+    if (n <= 0)
+        return PS_ORIGIN_LOST;
+    *got = (size_t)n;
+    return PS_OK;
+}
+
+static enum ps_rc
+write_all(void *arg, const void *data, size_t n)
+{
+    const int *fd = arg;
+    const char *at = data;
+    while (n > 0) {
+        if (!wait_for(*fd, POLLOUT))
+            return PS_ORIGIN_TIMEOUT;
+        ssize_t sent = send(*fd, at, n, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return PS_ORIGIN_LOST;
+        at += sent;
+        n -= (size_t)sent;
+    }
+    return PS_OK;
+}
+
+/* The handshake, behind PRELOGIN; err is set where it fails. */
+static enum ps_rc
+try_tls(const struct ps_tds_target *target, int fd, struct ps_err *err)
+{
+    const struct ps_tls_peer peer = {
+        .host = target->host,
+        .ca_pem = target->ca_pem,
+        .verify = target->tls == PS_TLS_VERIFY_CA ||
+                  target->tls == PS_TLS_VERIFY_FULL,
+        .verify_host = target->tls == PS_TLS_VERIFY_FULL,
+        .tds = true,
+    };
+    const struct ps_tls_pipe pipe = {
+        .arg = &fd, .read = read_some, .write = write_all};
+    struct ps_tls_report report;
+    enum ps_rc rc = ps_tls_try(&peer, &pipe, &report);
+    if (rc == PS_ORIGIN_CERT)
+        return ps_err_set(err, rc, "%s", ps_tls_fault_sentence(report.fault));
+    if (rc != PS_OK)
+        return ps_err_set(err, PS_ORIGIN_TLS, NULL);
+    return PS_OK;
+}
+
 enum ps_rc
 ps_tds_diagnose(const struct ps_tds_target *target, struct ps_err *err)
 {
@@ -128,7 +183,12 @@ ps_tds_diagnose(const struct ps_tds_target *target, struct ps_err *err)
     if (rc != PS_OK)
         return ps_err_set(err, rc, NULL);
     int encryption = ask_encryption(fd);
+    bool has_tls = encryption >= 0 && encryption != ENCRYPT_NOT_SUP;
+    if (has_tls && target->tls != PS_TLS_DISABLE)
+        rc = try_tls(target, fd, err);
     close(fd);
+    if (rc != PS_OK)
+        return rc;
     if (encryption == SPEAKS_OTHERWISE)
         return ps_err_set(err, PS_ORIGIN_PROTOCOL, NULL);
     if (encryption == SAYS_NOTHING || target->tls == PS_TLS_DISABLE)
@@ -139,11 +199,9 @@ ps_tds_diagnose(const struct ps_tds_target *target, struct ps_err *err)
         return ps_err_set(err, PS_ORIGIN_TLS,
                           "the database does not offer TLS, which this "
                           "cache's tls setting requires");
+    /* FreeTDS is of another opinion than OpenSSL. */
     if (target->tls != PS_TLS_VERIFY_CA && target->tls != PS_TLS_VERIFY_FULL)
         return ps_err_set(err, PS_ORIGIN_TLS, NULL);
-    return ps_err_set(err, PS_ORIGIN_CERT,
-                      "TLS with the database failed, most likely because its "
-                      "certificate is not trusted or is for another host "
-                      "name; give the cache its CA, fix its host, or use "
-                      "verify-ca");
+    return ps_err_set(err, PS_ORIGIN_CERT, "%s",
+                      ps_tls_fault_sentence(PS_TLS_FAULT_OTHER));
 }

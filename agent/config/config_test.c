@@ -104,6 +104,44 @@ test_same_origin(void **state)
     ps_cache_conf_unref(&b);
 }
 
+/* Names that strangers could answer for are verified in full. */
+static void
+test_tls_mode_auto(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        enum ps_tls_mode mode;
+    } cases[] = {
+        {"db.example.com",  PS_TLS_VERIFY_FULL},
+        {"db.example.com.", PS_TLS_VERIFY_FULL},
+        {"8.8.8.8",         PS_TLS_VERIFY_FULL},
+        {"172.32.0.1",      PS_TLS_VERIFY_FULL},
+        {"2001:db8::1",     PS_TLS_VERIFY_FULL},
+        {"xinternal.com",   PS_TLS_VERIFY_FULL},
+        {"::ffff:8.8.8.8",  PS_TLS_VERIFY_FULL},
+        {"onelabel",        PS_TLS_PREFER     },
+        {"localhost",       PS_TLS_PREFER     },
+        {"db.internal",     PS_TLS_PREFER     },
+        {"db.prod.local.",  PS_TLS_PREFER     },
+        {"127.0.0.1",       PS_TLS_PREFER     },
+        {"10.1.2.3",        PS_TLS_PREFER     },
+        {"172.16.0.1",      PS_TLS_PREFER     },
+        {"192.168.1.1",     PS_TLS_PREFER     },
+        {"::1",             PS_TLS_PREFER     },
+        {"fd00::1",         PS_TLS_PREFER     },
+        {"::ffff:10.0.0.1", PS_TLS_PREFER     },
+    };
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+        struct ps_cache_conf *c = ps_cache_conf_new(ID_A, "a", cases[i].host);
+        if (ps_cache_conf_tls_mode(c) != cases[i].mode)
+            fail_msg("%s", cases[i].host);
+        c->tls_mode = PS_TLS_REQUIRE; /* what is said counts */
+        assert_int_equal(ps_cache_conf_tls_mode(c), PS_TLS_REQUIRE);
+        ps_cache_conf_unref(&c);
+    }
+}
+
 int
 main(void)
 {
@@ -113,6 +151,7 @@ main(void)
         cmocka_unit_test(test_replace_keeps_what_is_held),
         cmocka_unit_test(test_replace_same_id_twice),
         cmocka_unit_test(test_same_origin),
+        cmocka_unit_test(test_tls_mode_auto),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,13 @@ protocol_name(enum ps_provider provider)
     return "SQL Server";
 }
 
+static bool
+ca_helps(enum ps_tls_fault fault)
+{
+    return fault == PS_TLS_FAULT_SELF_SIGNED ||
+           fault == PS_TLS_FAULT_UNKNOWN_CA || fault == PS_TLS_FAULT_OTHER;
+}
+
 static void
 advise_failure(const struct ps_cache_conf *conf, struct ps_probe_report *r,
                const char *allow)
@@ -97,10 +104,11 @@ advise_failure(const struct ps_cache_conf *conf, struct ps_probe_report *r,
                  "between is trusted.");
         break;
     case PS_ORIGIN_CERT:
-        snprintf(out, size,
-                 "The server's certificate is not trusted: give the cache its "
-                 "CA (`psctl cache update NAME --tls-ca FILE`), or use a host "
-                 "name that the certificate contains.");
+        /* "the database's ..." as a sentence. */
+        snprintf(out, size, "T%s%s.", ps_tls_fault_sentence(r->fault) + 1,
+                 ca_helps(r->fault)
+                     ? " (`psctl cache update NAME --tls-ca FILE`)"
+                     : "");
         break;
     case PS_ORIGIN_TOO_MANY:
     case PS_ORIGIN_UNAVAILABLE:

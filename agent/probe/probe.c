@@ -163,8 +163,11 @@ stage_tls(struct probe *p, struct ps_probe_step *step)
         step->skipped = p->mode == PS_TLS_PREFER;
         return step->skipped ? PS_OK : PS_ORIGIN_TLS;
     }
+    struct ps_tls_report report;
     enum ps_rc rc = ps_probe_tls(p->conf, p->mode, &p->socket,
-                                 p->greeting.tds_wrapped, step->detail);
+                                 p->greeting.tds_wrapped, &report);
+    memcpy(step->detail, report.detail, sizeof(step->detail));
+    p->report->fault = report.fault;
     if (rc == PS_ORIGIN_TIMEOUT)
         snprintf(step->detail, sizeof(step->detail),
                  "the handshake was not answered in time");

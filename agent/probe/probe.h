@@ -18,6 +18,7 @@
 
 #include "agent/config/config.h"
 #include "common/err.h"
+#include "common/tls_peer.h"
 
 /* X(name, text) */
 #define PS_PROBE_STAGE_TABLE(X) \
@@ -51,6 +52,7 @@ struct ps_probe_report {
     char source_address[64]; /* own end of the connection; "" unknown */
     char target_address[80]; /* address:port that was reached or tried */
     char server_version[64];
+    enum ps_tls_fault fault; /* with PS_ORIGIN_CERT: what does not fit */
     char advice[768];
 };
 

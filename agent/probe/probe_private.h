@@ -6,6 +6,7 @@
 #define PS_AGENT_PROBE_PROBE_PRIVATE_H
 
 #include "agent/probe/probe.h"
+#include "common/tls_peer.h"
 
 struct ps_probe_socket {
     int fd;
@@ -38,6 +39,6 @@ PS_MUST_USE enum ps_rc ps_probe_greet(enum ps_provider provider,
 PS_MUST_USE enum ps_rc ps_probe_tls(const struct ps_cache_conf *conf,
                                     enum ps_tls_mode mode,
                                     struct ps_probe_socket *s, bool tds_wrapped,
-                                    char detail[256]);
+                                    struct ps_tls_report *report);
 
 #endif

@@ -1,6 +1,7 @@
 // A throw-away MariaDB (tests/contract/with_mariadb) with the users alice and
 // bob, who have every right on the database app, and reader, who may only read.
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
 import mysql from 'mysql2/promise';
 
@@ -16,13 +17,16 @@ export class MariaDb {
   static async start() {
     const self = new MariaDb();
     self.host = '127.0.0.1';
-    self.child = spawn(tool, ['sh', '-c', 'echo "port $PS_MY_PORT"; cat >/dev/null'], {
+    self.child = spawn(tool, ['sh', '-c', 'echo "certificate $PS_MY_CA"; echo "port $PS_MY_PORT"; cat >/dev/null'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     self.ended = new Promise((resolve) => { self.child.on('exit', resolve); });
     self.port = await new Promise((resolve, reject) => {
+      let said = '';
       self.child.stdout.on('data', (text) => {
-        const found = /port (\d+)/.exec(text);
+        said += text;
+        self.certificate = /certificate (\S+)\n/.exec(said)?.[1];
+        const found = /port (\d+)\n/.exec(said);
         if (found) resolve(Number(found[1]));
       });
       self.ended.then(() => reject(new Error('no MariaDB')));
@@ -48,6 +52,13 @@ export class MariaDb {
     } finally {
       await connection.end();
     }
+  }
+
+  // Another certificate, for connections from now on.
+  async useCertificate({ cert, key }) {
+    fs.writeFileSync(this.certificate, cert);
+    fs.writeFileSync(this.certificate.replace(/crt$/, 'key'), key);
+    await this.sql('flush ssl');
   }
 
   async stop() {

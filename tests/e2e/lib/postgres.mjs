@@ -50,11 +50,7 @@ export class Postgres {
       log_connections: 'off', ...settings,
     };
     if (ssl) {
-      fs.writeFileSync(path.join(self.data, 'server.crt'), ssl.cert);
-      fs.writeFileSync(path.join(self.data, 'server.key'), ssl.key, { mode: 0o600 });
-      if (process.getuid() === 0) {
-        await run('chown', ['postgres:', path.join(self.data, 'server.crt'), path.join(self.data, 'server.key')]);
-      }
+      await self.#writeCertificate(ssl);
       self.settings.ssl = 'on';
     }
     self.port = await freePort(wrap.length ? '127.0.0.1' : host);
@@ -67,6 +63,22 @@ export class Postgres {
     this.process = new Process('postgres', ...asPostgres(path.join(binDir(), 'postgres'), [
       '-D', this.data, '-h', this.host, '-p', String(this.port), ...options], this.wrap));
     await this.process.line(/ready to accept connections/);
+  }
+
+  async #writeCertificate({ cert, key }) {
+    const files = ['server.crt', 'server.key'].map((name) => path.join(this.data, name));
+    fs.writeFileSync(files[0], cert);
+    fs.writeFileSync(files[1], key, { mode: 0o600 });
+    if (process.getuid() === 0) await run('chown', ['postgres:', ...files]);
+  }
+
+  // Another certificate, for connections from now on.
+  async useCertificate(ssl) {
+    await this.#writeCertificate(ssl);
+    const reloads = () => this.process.output.split('received SIGHUP').length;
+    const before = reloads();
+    this.process.signal('SIGHUP');
+    await waitUntil(() => reloads() > before, { what: 'PostgreSQL reloads' });
   }
 
   // signal: SIGINT fast, SIGQUIT immediate (like a crash).

@@ -16,6 +16,14 @@ export async function certificate(dir, name = 'localhost') {
   return { key, cert, pem: fs.readFileSync(cert, 'utf8') };
 }
 
+// { cert, key } as PEM into files.
+function write(dir, tls) {
+  const files = { key: path.join(dir, 'server.key'), cert: path.join(dir, 'server.crt'), pem: tls.cert };
+  fs.writeFileSync(files.key, tls.key);
+  fs.writeFileSync(files.cert, tls.cert);
+  return files;
+}
+
 export class TdsServer {
   static async start({ users = { alice: 'alice-pw', bob: 'bob-pw' }, databases = ['app', 'other'], args = [], tls = true } = {}) {
     const self = new TdsServer();
@@ -24,7 +32,7 @@ export class TdsServer {
     self.users = users;
     const tlsArgs = [];
     if (tls) {
-      self.tls = await certificate(self.dir);
+      self.tls = tls === true ? await certificate(self.dir) : write(self.dir, tls);
       tlsArgs.push('--cert', self.tls.cert, '--key', self.tls.key);
     }
     self.args = [...tlsArgs, ...args, '--verbose',
@@ -37,6 +45,14 @@ export class TdsServer {
   async boot(port = 0) {
     this.process = new Process('tds', 'python3', [tool, '--port', String(port), ...this.args]);
     this.port = Number((await this.process.line(/listening on (\d+)/))[1]);
+  }
+
+  // Another certificate: the same server once more.
+  async useCertificate(tls) {
+    write(this.dir, tls);
+    this.tls.pem = tls.cert;
+    await this.stop();
+    await this.boot(this.port);
   }
 
   async stop(signal = 'SIGTERM') { await this.process.stop(signal); }
