@@ -289,10 +289,13 @@ verify_locked(struct ps_policy *policy, struct template *t,
     out->n_stale = t->n_stale;
     if (out->stale && t->n_stale >= STALE_MIN &&
         t->n_stale > STALE_TIMES * policy->budget * t->n_verified) {
+        out->over_budget = true;
+        out->switched_off = !a->ttl_given;
+        t->n_verified = t->n_stale = 0;
+        if (a->ttl_given)
+            return;
         fall(policy, t, a);
         policy->stats.switched_off++;
-        out->switched_off = true;
-        t->n_verified = t->n_stale = 0;
     } else if (t->n_verified >= WINDOW) {
         t->n_verified /= 2;
         t->n_stale /= 2;
@@ -310,8 +313,12 @@ ps_policy_verify(struct ps_policy *policy, const struct ps_policy_ask *a,
     *out = (struct ps_policy_verified){
         .stale = !ps_str_eq(ps_entry_body(served), body)};
     pthread_mutex_lock(&policy->mutex);
-    struct template *t = template_find(policy, template_id(a));
-    if (t && ps_entry_born_us(served) > t->fell_us)
+    uint64_t id = template_id(a);
+    struct template *t = template_find(policy, id);
+    /* What automatic mode does not keep it need not know so far. */
+    if (!t && a->ttl_given)
+        t = template_get(policy, a, id);
+    if (t && (a->ttl_given || ps_entry_born_us(served) > t->fell_us))
         verify_locked(policy, t, a, out);
     pthread_mutex_unlock(&policy->mutex);
     return true;

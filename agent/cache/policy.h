@@ -34,6 +34,7 @@ struct ps_policy_ask {
     uint64_t fingerprint; /* of the template */
     bool caching_enabled; /* of the cache's definition */
     bool auto_cached;
+    bool ttl_given; /* a rule or the client says how long, not this */
     uint64_t ttl_min_ms, ttl_max_ms;
     uint64_t now_us;
 };
@@ -79,11 +80,12 @@ void ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
 /*
  * A served answer has been checked: body is the origin's now. False: a write
  * was seen meanwhile, so nothing can be said. Templates of which far more
- * than the budget is stale are switched off as by a fall. Call before
- * ps_policy_learn.
+ * than the budget is stale are switched off as by a fall, but for those whose
+ * time is given: of them that is only said. Call before ps_policy_learn.
  */
 struct ps_policy_verified {
     bool stale;
+    bool over_budget; /* far more than it was stale; counted anew from here */
     bool switched_off;
     uint32_t n_stale, n_verified; /* of the template, lately */
 };

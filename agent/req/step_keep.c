@@ -76,6 +76,7 @@ ps_run_policy_ask(const struct ps_run *run)
         .fingerprint = run->analysis->fingerprint,
         .caching_enabled = conf->caching_enabled,
         .auto_cached = conf->auto_cached || by_rule,
+        .ttl_given = rule->found ? !by_rule : run->req->has_ttl,
         .ttl_min_ms = PS_MIN(conf->ttl_min_ms, cap),
         .ttl_max_ms = PS_MIN(conf->ttl_max_ms, cap),
         .now_us = run->born_us,

@@ -33,13 +33,19 @@ ps_run_verify(struct ps_run *run)
     if (!found.stale)
         return;
     ps_worker_count(run->at, PS_ENGINE_STALE_FOUND);
-    if (!found.switched_off)
+    if (!found.over_budget)
         return;
     ps_warn("req",
             "cache %s: %u of %u checked answers of template %016llx were "
-            "stale though no write was seen; it is not kept for a while",
+            "stale though no write was seen; %s",
             run->conf->id, found.n_stale, found.n_verified,
-            (unsigned long long)ask.fingerprint);
+            (unsigned long long)ask.fingerprint,
+            found.switched_off ? "it is not kept for a while"
+            : run->rule.found
+                ? "a rule says how long it is kept, so it still is"
+                : "clients say how long it is kept, so it still is");
+    if (!found.switched_off)
+        return;
     /* What is kept of it goes too; of the rest there will be new answers. */
     ps_store_drop(engine->store, ps_str_of(run->conf->id));
     run->keep = false;

@@ -11,7 +11,7 @@ suite('checked hits', () => {
 
   before(async () => {
     stage = await Stage.create({
-      regions: ['eu-west'], agentArgs: ['--verify-every', '1'], cache: { ttlMinMs: 3600000, ttlMaxMs: 3600000 },
+      regions: ['eu-west'], agentArgs: ['--verify-every', '1', '--telemetry-every', '200ms'], cache: { ttlMinMs: 3600000, ttlMaxMs: 3600000 },
     });
     [west] = stage.agents;
   });
@@ -29,5 +29,25 @@ suite('checked hits', () => {
       return one.json[0].qty === 71 ? one : null;
     }, { what: 'the changed row as a hit' });
     assert.deepEqual(reply.json, [{ name: 'past', qty: 71 }]);
+  });
+
+  test('the measured rate of each template is told', async () => {
+    const template = await waitUntil(async () => {
+      const stats = await stage.controlPlane.ok('GET', `/v1/caches/${stage.cache.id}/stats?since=1h&by=template&order=stale`);
+      return stats.templates.find((t) => t.text?.startsWith('select name, qty from items') && t.stale > 0);
+    }, { what: 'a stale answer in the statistics', timeoutMs: 60000 });
+    assert.ok(template.verified >= template.stale, JSON.stringify(template));
+    assert.ok(template.staleRate > 0 && template.staleRate <= 1, JSON.stringify(template));
+  });
+
+  test('where a rule says how long, it is only said', async () => {
+    const sql = 'select qty from items where id = 8';
+    await stage.controlPlane.ok('POST', `/v1/caches/${stage.cache.id}/rules`, { type: 'query', key: sql, mode: 'ttl', ttlMs: 3600000 });
+    await waitUntil(async () => {
+      await stage.db.sql('update items set qty = qty + 1 where id = 8', { database: 'app' });
+      assert.equal((await stage.query(west, sql)).status, 200);
+      return /checked answers of template \w+ were stale though no write was seen; a rule says/.test(west.process.output);
+    }, { what: 'the warning', timeoutMs: 60000 });
+    assert.equal((await stage.query(west, sql)).reason, 'hit');
   });
 });
