@@ -40,6 +40,9 @@
       "provider contradicts the type of this cache; leave it out or fix it")   \
     X(TRANSACTION, "transaction_unsupported", 400, "25001", DEBUG, 0,          \
       "a transaction cannot span requests; send BEGIN ... COMMIT as one")      \
+    X(TRANSACTION_OVER, "transaction_over", 409, "25P01", INFO, 0,             \
+      "this transaction is not open any more: it ended, or it was idle for "   \
+      "too long and was rolled back; begin another one")                       \
     X(NOT_FOUND, "not_found", 404, "02000", DEBUG, 0,                          \
       "no such path; queries go to POST /sql")                                 \
     X(METHOD, "method_not_allowed", 405, "0A000", DEBUG, 0,                    \

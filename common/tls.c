@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
@@ -492,6 +493,17 @@ ps_hex(const void *bytes, size_t n, char *out)
         *out++ = digits[b[i] & 15];
     }
     *out = '\0';
+}
+
+void
+ps_hmac_sha256(const unsigned char key[32], struct ps_str data,
+               unsigned char out[32])
+{
+    unsigned n = 0;
+    PS_CHECK(HMAC(EVP_sha256(), key, 32,
+                  (const unsigned char *)(data.ptr ? data.ptr : ""), data.len,
+                  out, &n) &&
+             n == 32);
 }
 
 bool

@@ -49,6 +49,9 @@ void ps_random_bytes(void *out, size_t n);
 /* 2n hex digits and a NUL. */
 void ps_hex(const void *bytes, size_t n, char *out);
 void ps_sha256(struct ps_str data, unsigned char out[32]);
+/* HMAC-SHA-256 (RFC 2104). */
+void ps_hmac_sha256(const unsigned char key[32], struct ps_str data,
+                    unsigned char out[32]);
 /* Equal without leaking where they differ. */
 bool ps_equal_const_time(const void *a, const void *b, size_t n);
 /* A random UUID (RFC 9562 version 4) in lower case and NUL. */

@@ -61,6 +61,8 @@ struct ps_statement {
     size_t n_params;
     uint64_t timeout_ms; /* then it is cancelled: PS_QUERY_TIMEOUT */
     bool may_write;      /* a lost connection is PS_OUTCOME_UNKNOWN */
+    bool begins;         /* it opens a transaction and does nothing else: who
+                            wrote the text vouches for it */
     bool single;         /* PostgreSQL: the extended protocol, which takes one
                             statement only, without parameters too */
 };

@@ -77,6 +77,8 @@ ps_exchange_take(struct ps_exchanges *exchanges, struct ps_http *http)
     x->charged = x->head_len = x->written = 0;
     x->body = x->before = x->after = PS_STR_NONE;
     x->protocol = NULL;
+    x->batch = NULL;
+    x->abandoned = false;
     x->content_type = NULL;
     return x;
 }
@@ -88,6 +90,7 @@ ps_exchange_give(struct ps_exchanges *exchanges, struct ps_exchange *x)
     PS_CHECK(x->state != PS_EXCHANGE_RUNNING && exchanges->n_used > 0);
     if (x->started)
         ps_req_done(&x->request.req);
+    ps_batch_free(&x->batch);
     ps_buffers_discharge(exchanges->buffers, x->charged);
     exchanges->n_used--;
     if (exchanges->n_free == MAX_FREE) {

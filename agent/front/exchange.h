@@ -10,11 +10,19 @@
 #ifndef PS_AGENT_FRONT_EXCHANGE_H
 #define PS_AGENT_FRONT_EXCHANGE_H
 
+#include "agent/front/batch.h"
 #include "agent/front/buffers.h"
+#include "agent/front/neon.h"
 #include "agent/front/polyscale.h"
 #include "agent/front/query.h"
 #include "agent/front/reply.h"
 #include "common/buf.h"
+
+enum {
+    /* Of one request: decoded strings, bindings, the statement that knex makes
+     * of them, the engine's analysis. */
+    PS_EXCHANGE_ARENA_BYTES = 128 << 20
+};
 
 struct ps_http;
 struct ps_protocol; /* protocol.h */
@@ -35,8 +43,11 @@ struct ps_exchange {
         struct ps_req req;
         struct ps_polyscale_request polyscale;
         struct ps_query_request query;
+        struct ps_neon_request neon;
     } request;
-    bool started; /* by ps_req_start: ps_req_done is due */
+    bool started;           /* by ps_req_start: ps_req_done is due */
+    struct ps_batch *batch; /* several statements; or NULL */
+    bool abandoned;         /* the client went away */
     struct ps_arena *arena;
     size_t charged; /* bytes of the arena counted in buffers */
     /* How the reply is to be framed. */

@@ -16,10 +16,7 @@ enum {
     SLAB_BYTES = 16 << 10,
     SWEEP_MIN_MS = 10,
     SWEEP_MAX_MS = 1000,
-    LINGER_MS = 2000,
-    /* Of one request: decoded strings, bindings, the statement that knex makes
-     * of them, the engine's analysis. */
-    ARENA_BYTES = 128 << 20
+    LINGER_MS = 2000
 };
 
 static const struct ps_front_limits default_limits = {
@@ -130,7 +127,8 @@ ps_front_new(const struct ps_front_conf *conf)
         &front->buffers,
         PS_MAX(front->conf.limits.max_head_bytes, (size_t)SLAB_BYTES),
         front->conf.limits.max_buffered_bytes);
-    ps_exchanges_init(&front->exchanges, &front->buffers, ARENA_BYTES);
+    ps_exchanges_init(&front->exchanges, &front->buffers,
+                      PS_EXCHANGE_ARENA_BYTES);
     return front;
 }
 

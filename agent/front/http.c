@@ -384,6 +384,8 @@ ps_http_done(struct ps_req *req)
     struct ps_http *http = x->http;
     PS_CHECK_OBJ(http, PS_HTTP_MAGIC);
     PS_CHECK(x->state == PS_EXCHANGE_RUNNING);
+    if (x->batch && ps_batch_next(x))
+        return;
     if (http->waits == PS_HTTP_WAIT_GONE) {
         x->state = PS_EXCHANGE_READY;
         ps_http_close(http);
@@ -547,6 +549,7 @@ peer_left(struct ps_http *http)
     http->exchange->last = true;
     /* done may run inside and must not find a connection that waits. */
     wait_for(http, PS_HTTP_WAIT_ENGINE);
+    http->exchange->abandoned = true;
     ps_req_abandon(&http->exchange->request.req);
 }
 
@@ -620,6 +623,7 @@ ps_http_close(struct ps_http *http)
     if (x && x->state == PS_EXCHANGE_RUNNING) {
         /* done closes it for good, perhaps from inside abandon. */
         move_to(http, PS_HTTP_WAIT_GONE);
+        x->abandoned = true;
         ps_req_abandon(&x->request.req);
         return;
     }

@@ -37,5 +37,6 @@ struct ps_protocol {
 
 extern const struct ps_protocol ps_protocol_polyscale;
 extern const struct ps_protocol ps_protocol_query;
+extern const struct ps_protocol ps_protocol_neon;
 
 #endif

@@ -98,6 +98,14 @@ route_protocol(struct ps_http *http, const struct ps_protocol *protocol)
         fail(http->exchange, PS_METHOD, ps_reply_allow_post);
 }
 
+/* One path, two protocols. */
+static void
+route_sql(struct ps_http *http)
+{
+    bool neon = http->head.kept[PS_HEAD_NEON_CONNECTION].at > 0;
+    route_protocol(http, neon ? &ps_protocol_neon : &ps_protocol_polyscale);
+}
+
 static bool
 is_get(const struct ps_http *http)
 {
@@ -149,7 +157,7 @@ ps_route(struct ps_http *http)
     }
     switch (find_target(path)) {
     case TARGET_SQL:
-        route_protocol(http, &ps_protocol_polyscale);
+        route_sql(http);
         return;
     case TARGET_QUERY:
         route_protocol(http, &ps_protocol_query);

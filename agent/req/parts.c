@@ -4,7 +4,7 @@
  * counters are added up. Nothing here runs for a single request, except
  * ps_engine_hold_conf on a miss.
  */
-#include "agent/req/req_private.h"
+#include "agent/req/session.h"
 #include "common/log.h"
 #include "common/tls.h"
 
@@ -203,6 +203,7 @@ on_drain(struct ps_task *task)
     struct ps_worker *worker =
         PS_CONTAINER_OF(task, struct ps_worker, drain_task);
     worker->draining = true;
+    ps_session_end_all(worker);
     if (worker->active == 0)
         report_drained(worker);
 }
@@ -242,6 +243,7 @@ worker_init(struct ps_engine *engine, unsigned index)
         worker->tally = ps_tally_loop(engine->conf.tally, index);
     worker->drain_task.fn = on_drain;
     worker->reconfigure_task.fn = on_reconfigure;
+    ps_list_init(&worker->sessions);
     for (size_t i = 0; i < PS_VERIFY_BUCKETS; i++)
         ps_list_init(&worker->verifying[i]);
     const struct ps_pool_conf pool = {
@@ -266,6 +268,8 @@ worker_done(struct ps_worker *worker)
     ps_loop_unpost(worker->loop, &worker->reconfigure_task);
     if (worker->engine->catalogs)
         ps_catalogs_stop(worker->engine->catalogs, worker->loop);
+    if (worker->pool)
+        ps_session_end_all(worker);
     ps_recent_forget(&worker->recent);
     ps_pool_free(&worker->pool);
     ps_flights_free(&worker->flights);
@@ -316,6 +320,7 @@ ps_engine_new(const struct ps_engine_conf *conf)
         return NULL;
     engine->magic = PS_ENGINE_MAGIC;
     engine->conf = *conf;
+    ps_random_bytes(engine->session_key, sizeof(engine->session_key));
     PS_CHECK(pthread_mutex_init(&engine->known_lock, NULL) == 0);
     size_t size = conf->n_loops * sizeof(*engine->workers);
     engine->workers = aligned_alloc(_Alignof(struct ps_worker), size);
@@ -351,8 +356,15 @@ ps_engine_free(struct ps_engine **engine)
     ps_resolver_free(&old->resolver);
     ps_map_free(&old->known, known_free);
     pthread_mutex_destroy(&old->known_lock);
+    explicit_bzero(old->session_key, sizeof(old->session_key));
     old->magic = 0;
     free(old);
+}
+
+uint64_t
+ps_req_max_reply(const struct ps_req *req)
+{
+    return req->engine->conf.max_reply_bytes;
 }
 
 void

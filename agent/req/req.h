@@ -75,6 +75,8 @@ enum ps_verdict {
       "the answer to a later query is in memory already")                      \
     X(OTHER_DATABASE, "other_database",                                        \
       "a table of another database than the session's")                        \
+    X(TRANSACTION, "transaction",                                              \
+      "nothing is answered from memory or kept within a transaction")          \
     X(NOT_CONFIRMED, "not_confirmed",                                          \
       "the write is done, but not every agent has confirmed it in time")       \
     X(ERROR, "error", "the request failed")
@@ -96,10 +98,29 @@ enum ps_result_format {
 
 struct ps_entry; /* agent/cache/store.h */
 
+/*
+ * A transaction over several requests keeps its connection (session.h). It
+ * begins with a statement that opens one and nothing else, and is over as soon
+ * as the connection says that none is open.
+ */
+enum ps_session_use {
+    PS_SESSION_NONE,  /* what is open after the request is rolled back */
+    PS_SESSION_OPEN,  /* may begin one; the client comes back, or not */
+    PS_SESSION_BATCH, /* the same, and the next statement follows at once */
+    PS_SESSION_IN     /* belongs to the one with session_id */
+};
+enum {
+    PS_SESSION_ID_BYTES = 16,
+    PS_SESSION_TOKEN_BYTES = 48 /* id and signature */
+};
+
 struct ps_reply {
     enum ps_rc rc;      /* PS_OK: body is the answer */
     struct ps_err err;  /* for the client, when rc != PS_OK */
     struct ps_str body; /* valid until ps_req_done() */
+    /* A transaction is open, and this request's connection kept for it. */
+    bool in_session;
+    unsigned char session_id[PS_SESSION_ID_BYTES];
     /* The origin's error as the protocol's style tells it, or absent; valid
      * until ps_req_done(). */
     struct ps_str error_body;
@@ -155,9 +176,12 @@ struct ps_req {
                                    expired no longer ago does; 0: none */
     uint64_t stale_while_revalidate_ms; /* the same while a newer one is
                                            fetched; a rule may allow more */
-    uint64_t received_us;               /* monotonic */
-    uint64_t ready_us;                  /* the same, read just before
-                                           ps_req_start; 0: not read */
+    enum ps_session_use session;
+    unsigned char session_id[PS_SESSION_ID_BYTES]; /* IN: whose token was
+                                                      checked */
+    uint64_t received_us;                          /* monotonic */
+    uint64_t ready_us;                             /* the same, read just before
+                                                      ps_req_start; 0: not read */
     uint64_t parse_us;
     /* On the front's loop; may be called from inside ps_req_start. */
     void (*done)(struct ps_req *req);
@@ -185,6 +209,20 @@ void ps_req_abandon(struct ps_req *req);
 /* After done: lets go of the answer. The arena may be reset then. */
 void ps_req_done(struct ps_req *req);
 
+/*
+ * What a client shows to go on with a transaction: the id, signed together
+ * with cache, database, user and password of req, by a key that this process
+ * has made for itself. Nobody else can use or make one.
+ */
+void ps_session_sign(const struct ps_req *req,
+                     const unsigned char id[PS_SESSION_ID_BYTES],
+                     unsigned char token[PS_SESSION_TOKEN_BYTES]);
+/* True: *req may go on with that transaction; sets session and session_id. */
+PS_MUST_USE bool ps_session_verify(struct ps_req *req, struct ps_str token);
+
+/* The largest reply it may have, in bytes. */
+uint64_t ps_req_max_reply(const struct ps_req *req);
+
 /* Limits and parts of the whole process. */
 struct ps_engine_conf {
     struct ps_clock *clock;
@@ -194,9 +232,10 @@ struct ps_engine_conf {
     struct ps_lease *lease;
     const struct ps_publisher *publisher;
     const struct ps_driver *(*find_driver)(enum ps_provider provider);
-    uint64_t memory_bytes;    /* budget of the store */
-    uint64_t max_reply_bytes; /* result larger than this: 507 */
-    uint64_t verified_ms;     /* how long a login counts; 60000 */
+    uint64_t memory_bytes;        /* budget of the store */
+    uint64_t max_reply_bytes;     /* result larger than this: 507 */
+    uint64_t verified_ms;         /* how long a login counts; 60000 */
+    uint64_t transaction_idle_ms; /* then it is rolled back; 0: 10000 */
     size_t max_principals;
     uint64_t seed;            /* of the jitter of pools; 0: by chance */
     unsigned max_waiters;     /* on one in-flight read */
@@ -238,7 +277,11 @@ void ps_engine_reconfigured(struct ps_engine *engine);
     X(REFRESHED, "refreshed_total", "kept answers fetched anew behind hits") \
     X(STALE_SERVED, "stale_served_total",                                    \
       "expired answers served as a rule or the client allows")               \
-    X(INVALIDATIONS, "invalidations_total", "changes applied")
+    X(INVALIDATIONS, "invalidations_total", "changes applied")               \
+    X(TRANSACTIONS, "transactions_total",                                    \
+      "transactions over several requests")                                  \
+    X(TRANSACTIONS_EXPIRED, "transactions_expired_total",                    \
+      "of them, rolled back because they were idle")
 
 enum ps_engine_counter {
 #define X(name, text, help) PS_ENGINE_##name,

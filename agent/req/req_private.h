@@ -46,6 +46,7 @@ struct ps_worker {
     struct ps_tally_loop *tally; /* NULL: no counting by template */
     /* Logins under way, by principal: equal ones wait for the first. */
     struct ps_list verifying[PS_VERIFY_BUCKETS];
+    struct ps_list sessions; /* struct ps_session */
     struct ps_recent recent;
     unsigned unverified; /* hits since the last one that was checked */
     unsigned
@@ -73,8 +74,9 @@ struct ps_engine {
     struct ps_logins *user_logins; /* by principal */
     struct ps_origins *origins;
     struct ps_resolver *resolver;
-    struct ps_worker *workers; /* conf.n_loops */
-    _Atomic uint64_t applied;  /* changes told by others */
+    unsigned char session_key[32]; /* signs tokens of transactions */
+    struct ps_worker *workers;     /* conf.n_loops */
+    _Atomic uint64_t applied;      /* changes told by others */
     /* Definitions that requests have used: id -> struct ps_known. */
     pthread_mutex_t known_lock;
     struct ps_map *known;
@@ -85,6 +87,7 @@ struct ps_engine {
 };
 
 /* What the definition's rules say about one read (rules.c). */
+struct ps_session; /* session.h */
 struct ps_rule_choice {
     bool found; /* otherwise the cache's default counts */
     enum ps_rule_mode mode;
@@ -179,6 +182,10 @@ struct ps_run {
     struct ps_snapshot snapshot;
     bool snapshot_taken;
     struct ps_write write;
+    uint64_t change_gen;        /* catalog_gen of change */
+    struct ps_session *session; /* of the transaction it belongs to or opens */
+    bool in_session;   /* its connection goes back to session, not the pool */
+    bool ends_session; /* the statement may end the transaction */
     struct ps_publish_wait publish_wait;
     _Atomic int publish_rc; /* set by the publisher's thread */
 };

@@ -67,7 +67,9 @@ static bool
 wants_clean(const struct ps_run *run)
 {
     const struct ps_sql_analysis *a = run->analysis;
-    return (a->asks_session || a->touches_session) && ps_conn_used(run->conn);
+    /* Within a transaction it is the client's own that is left. */
+    return !run->in_session && (a->asks_session || a->touches_session) &&
+           ps_conn_used(run->conn);
 }
 
 static void
@@ -125,7 +127,8 @@ ps_step_acquire(struct ps_run *run)
 {
     if (ps_run_abandoned(run) && !others_wait(run))
         return ps_run_fail(run, PS_CANCELLED, NULL);
-    if (run->conf->concurrency_max && !enter(run))
+    /* One that is open already is let go on to its end. */
+    if (run->conf->concurrency_max && !run->in_session && !enter(run))
         return ps_run_fail(run, PS_TOO_MANY_CONCURRENT, NULL);
     if (run->conn && wants_clean(run)) {
         clean(run);

@@ -11,7 +11,7 @@
  * another connection when the pooled one had died, and when a prepared plan
  * no longer fits because somebody changed the table.
  */
-#include "agent/req/req_private.h"
+#include "agent/req/session.h"
 
 /* ---- STAMP ---- */
 
@@ -155,8 +155,8 @@ stamp_write(struct ps_run *run)
 {
     const struct ps_publisher *publisher = run->engine->conf.publisher;
     publisher->write_began(publisher->arg);
-    ps_write_begin(run->engine->spaces, &run->change,
-                   ps_catalog_gen(run->catalog), &run->write);
+    ps_write_begin(run->engine->spaces, &run->change, run->change_gen,
+                   &run->write);
     return ps_go(&run->step, PS_STEP_EXECUTE);
 }
 
@@ -226,7 +226,7 @@ session_after(const struct ps_run *run)
     if (out->state == PS_CONN_BROKEN)
         return PS_POOL_DISCARD;
     if (out->state != PS_CONN_IDLE || !complete || run->cancelled ||
-        run->touches_session)
+        run->touches_session || run->session)
         return PS_POOL_RESET;
     return PS_POOL_CLEAN;
 }
@@ -252,8 +252,9 @@ plan_outdated(const struct ps_run *run)
 static bool
 may_retry(const struct ps_run *run)
 {
-    return !run->writes && !run->retried && !run->cancelled &&
-           !run->outcome.not_sent && run->outcome.rc != PS_OK;
+    return !run->writes && !run->in_session && !run->retried &&
+           !run->cancelled && !run->outcome.not_sent &&
+           run->outcome.rc != PS_OK;
 }
 
 enum ps_next
@@ -265,7 +266,7 @@ ps_run_after_outcome(struct ps_run *run)
             ps_arena_str(run->req->arena, ps_rows_json_error(run->encoder));
     if (out->rc != PS_OK)
         return ps_run_fail_err(run, out->rc, &out->err);
-    if (out->state == PS_CONN_TRANSACTION)
+    if (out->state == PS_CONN_TRANSACTION && !run->in_session)
         return ps_run_fail(run, PS_TRANSACTION,
                            "the statement left a transaction open; it was "
                            "rolled back, because a transaction cannot span "
@@ -289,7 +290,8 @@ ps_step_judge(struct ps_run *run)
             ps_space_structure_changed(run->space);
         return replan(run);
     }
-    ps_run_release(run, session_after(run));
+    if (!ps_session_goes_on(run))
+        ps_run_release(run, session_after(run));
     if (run->writes)
         return ps_go(&run->step, PS_STEP_INVALIDATE);
     return ps_run_after_outcome(run);

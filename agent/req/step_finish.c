@@ -3,7 +3,7 @@
  * reply; LEAVE lets go of what lives on the home loop; FINISH counts and
  * hands over to the front, on the front's loop.
  */
-#include "agent/req/req_private.h"
+#include "agent/req/session.h"
 
 enum {
     RETRY_AFTER_MS = 1000
@@ -58,6 +58,7 @@ ps_step_leave(struct ps_run *run)
     PS_CHECK(run->verify_waiters.count == 0);
     PS_CHECK(!ps_timer_active(&run->timer));
     land(run);
+    ps_session_leave(run);
     /* Only one on which nothing has run is still here. */
     ps_run_release(run, PS_POOL_CLEAN);
     ps_rows_json_free(&run->encoder);

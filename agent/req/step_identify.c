@@ -92,7 +92,10 @@ on_home(struct ps_task *task)
     PS_CHECK_OBJ(run, PS_RUN_MAGIC);
     settle(run);
     /* The answer may have come into memory on the way. */
-    ps_run_continue(run, run->verified ? PS_STEP_LOOKUP : PS_STEP_VERIFY);
+    if (run->req->session == PS_SESSION_IN)
+        ps_run_continue(run, PS_STEP_SESSION);
+    else
+        ps_run_continue(run, run->verified ? PS_STEP_LOOKUP : PS_STEP_VERIFY);
 }
 
 enum ps_next
@@ -102,6 +105,8 @@ ps_step_home(struct ps_run *run)
     run->homed = true;
     if (home == run->front) {
         settle(run);
+        if (run->req->session == PS_SESSION_IN)
+            return ps_go(&run->step, PS_STEP_SESSION);
         return ps_go(&run->step,
                      run->verified ? PS_STEP_PREPARE : PS_STEP_VERIFY);
     }

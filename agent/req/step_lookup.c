@@ -4,6 +4,7 @@
  * nothing copied.
  *
  * An answer is served only if all of these hold, in this order:
+ *   it is not asked for within a transaction                (hazard 2)
  *   the password of this very request logged in lately      (hazards 11, 35)
  *   the lease is held                                       (C3)
  *   no write it depends on has begun since it was asked for (C1, C2)
@@ -136,7 +137,9 @@ enum ps_next
 ps_step_lookup(struct ps_run *run)
 {
     struct ps_engine *engine = run->engine;
-    if (!run->verified)
+    /* Within a transaction (hazard 2): its connection was opened with this
+     * very password, which is in the token's signature. */
+    if (!run->verified || run->req->session == PS_SESSION_IN)
         return pass(run);
     if (run->conf->rate_limit && !admitted(run))
         return ps_run_fail(run, PS_RATE_LIMITED, NULL);

@@ -10,7 +10,7 @@
  *
  * Whatever is not surely a read is a write to all it might touch (C1).
  */
-#include "agent/req/req_private.h"
+#include "agent/req/session.h"
 
 /* Provider -> dialect of its statements. */
 static const enum ps_dialect dialects[PS_PROVIDER_COUNT] = {
@@ -38,6 +38,19 @@ ps_step_prepare(struct ps_run *run)
     return ps_go(&run->step, PS_STEP_ANALYSE);
 }
 
+/* A statement that begins a transaction and does nothing else. */
+static bool
+may_open_session(const struct ps_run *run)
+{
+    const struct ps_sql_analysis *a = run->analysis;
+    bool asked = run->req->session == PS_SESSION_OPEN ||
+                 run->req->session == PS_SESSION_BATCH;
+    if (run->statement.begins)
+        return asked;
+    return asked && a->cls == PS_SQL_TRANSACTION && a->n_statements == 1 &&
+           a->opens_transaction && !a->ends_transaction;
+}
+
 enum ps_next
 ps_step_analyse(struct ps_run *run)
 {
@@ -55,7 +68,8 @@ ps_step_analyse(struct ps_run *run)
         run->tally =
             ps_tally_id(run->engine->conf.tally, ps_str_of(run->conf->id),
                         a->fingerprint, a->template_text);
-    if (a->opens_transaction && !a->ends_transaction)
+    if (a->opens_transaction && !a->ends_transaction && !run->in_session &&
+        !may_open_session(run))
         return ps_run_fail(run, PS_TRANSACTION, NULL);
     /* NULL: the table is full; then nothing is kept. */
     run->space = ps_space_get(run->engine->spaces, ps_str_of(run->conf->id),
@@ -117,7 +131,10 @@ ps_step_catalog(struct ps_run *run)
 {
     struct ps_engine *engine = run->engine;
     bool due = false;
-    if (!run->space || !needs_catalog(run->analysis))
+    /* Before a transaction, because within one no other connection is asked
+     * for. */
+    if (!run->space ||
+        (!needs_catalog(run->analysis) && !may_open_session(run)))
         return ps_go(&run->step, PS_STEP_DECIDE);
     struct ps_err err;
     enum ps_rc rc = ps_engine_hold_conf(engine, run->conf, &err);
@@ -131,6 +148,8 @@ ps_step_catalog(struct ps_run *run)
             ps_catalog_refresh(engine->catalogs, run->space, &source);
         return ps_go(&run->step, PS_STEP_DECIDE);
     }
+    if (run->in_session)
+        return ps_go(&run->step, PS_STEP_DECIDE);
     /* The load needs a connection of the same pool. */
     ps_run_release(run, PS_POOL_CLEAN);
     run->interrupt = interrupt_catalog;
@@ -256,6 +275,11 @@ ps_step_decide(struct ps_run *run)
          run->conf->provider != PS_PROVIDER_POSTGRES) ||
         !stays_home(run, run->change.tables, run->change.n_tables))
         run->change.database = PS_STR_NONE;
+    if (run->in_session)
+        return ps_session_decide(run);
+    if (may_open_session(run))
+        return ps_session_begin(run);
+    run->change_gen = ps_catalog_gen(run->catalog);
     /* Nobody asked for it: what is not surely a read that may be kept is not
      * sent again (C7). */
     bool sent_anyway = !ps_run_is_own(run);

@@ -8,6 +8,9 @@
  *           FLIGHT ACQUIRE STAMP EXECUTE JUDGE BUILD STORE -----> LEAVE FINISH
  *   write:  ... DECIDE ACQUIRE STAMP EXECUTE JUDGE INVALIDATE BUILD LEAVE ...
  *   login:  ... VERIFY LOOKUP ... (once the origin has confirmed the password)
+ *   within a transaction:
+ *           RECV IDENTIFY LOOKUP HOME SESSION PREPARE ANALYSE CATALOG DECIDE
+ *           ACQUIRE STAMP EXECUTE JUDGE [INVALIDATE] BUILD LEAVE FINISH
  *   error:  any --> FAIL LEAVE FINISH
  */
 #ifndef PS_AGENT_REQ_STEPS_H
@@ -18,6 +21,7 @@
     X(IDENTIFY, identify, "which cache, which principal, known password?") \
     X(LOOKUP, lookup, "is the answer in memory and still right?")          \
     X(HOME, home, "go to the loop where the principal lives")              \
+    X(SESSION, session, "the connection of an open transaction")           \
     X(VERIFY, verify, "let the origin check the password")                 \
     X(PREPARE, prepare, "the protocol's text and bindings to a statement") \
     X(ANALYSE, analyse, "what does the statement do?")                     \

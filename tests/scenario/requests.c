@@ -112,6 +112,28 @@ scn_requests_done(struct scn_world *world, struct scn_line *line)
     }
 }
 
+/* session=open, session=batch, or the name of a request in whose transaction
+ * this one belongs. */
+static void
+use_session(struct scn_world *world, struct scn_line *line, struct ps_req *req)
+{
+    const char *session = scn_option(line, "session", NULL);
+    if (!session)
+        return;
+    if (strcmp(session, "open") == 0) {
+        req->session = PS_SESSION_OPEN;
+    } else if (strcmp(session, "batch") == 0) {
+        req->session = PS_SESSION_BATCH;
+    } else {
+        struct request *other = find(world, session);
+        if (!other)
+            scn_fail(line, "no such request: %s", session);
+        req->session = PS_SESSION_IN;
+        memcpy(req->session_id, other->req.reply.session_id,
+               sizeof(req->session_id));
+    }
+}
+
 static struct request *
 make(struct scn_world *world, struct scn_line *line, const char *name,
      const char *sql)
@@ -152,6 +174,7 @@ make(struct scn_world *world, struct scn_line *line, const char *name,
     req->stale_if_error_ms = scn_duration_ms(line, "stale_if_error", 0);
     req->stale_while_revalidate_ms =
         scn_duration_ms(line, "stale_while_revalidate", 0);
+    use_session(world, line, req);
     const char *provider = scn_option(line, "provider", NULL);
     req->has_provider = provider != NULL;
     if (provider && !ps_provider_parse(ps_str_of(provider), &req->provider))
@@ -163,8 +186,9 @@ make(struct scn_world *world, struct scn_line *line, const char *name,
 }
 
 /* request NAME "SQL" [user=] [password=] [database=] [cache=] [loop=]
- * [source=] [bindings=] [provider=] [no_cache] [no_store] [only_if_cached]
- * [prepare=] (what the front's own part of the work ends with) [arena=] */
+ * [source=] [bindings=] [provider=] [session=] [no_cache] [no_store]
+ * [only_if_cached] [prepare=] (what the front's own part of the work ends with)
+ * [arena=] */
 void
 scn_request(struct scn_world *world, struct scn_line *line)
 {
@@ -195,6 +219,10 @@ expect_times(struct scn_line *line, const struct ps_reply *reply)
 {
     uint64_t ttl = (uint64_t)PS_MAX(reply->ttl_ms, (int64_t)0);
     uint64_t age = (uint64_t)reply->age_ms;
+    if (scn_flag(line, "open") && !reply->in_session)
+        scn_fail(line, "no transaction is open");
+    if (scn_flag(line, "closed") && reply->in_session)
+        scn_fail(line, "a transaction is open");
     if (scn_flag(line, "expired") && reply->ttl_ms >= 0)
         scn_fail(line, "it had not expired");
     if (age != scn_duration_ms(line, "age", age))

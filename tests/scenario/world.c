@@ -198,6 +198,8 @@ scn_agent(struct scn_world *world, struct scn_line *line)
     conf->max_reply_bytes =
         scn_number(line, "max_reply", conf->max_reply_bytes);
     conf->verified_ms = scn_duration_ms(line, "verified", conf->verified_ms);
+    conf->transaction_idle_ms =
+        scn_duration_ms(line, "transaction_idle", conf->transaction_idle_ms);
     conf->max_waiters =
         (unsigned)scn_number(line, "waiters", conf->max_waiters);
     conf->verify_every = (unsigned)scn_number(line, "verify", 0);
@@ -393,6 +395,10 @@ read_conf(struct scn_line *line, struct ps_cache_conf *c,
 {
     const char *ack =
         scn_option(line, "write_ack", old->write_ack_global ? "global" : "");
+    const char *provider =
+        scn_option(line, "provider", ps_provider_text(old->provider));
+    if (!ps_provider_parse(ps_str_of(provider), &c->provider))
+        scn_fail(line, "no such provider: %s", provider);
     c->enabled = scn_number(line, "enabled", old->enabled) != 0;
     c->caching_enabled = scn_number(line, "caching", old->caching_enabled) != 0;
     c->auto_cached = scn_number(line, "auto", old->auto_cached) != 0;
