@@ -39,6 +39,9 @@ check_same(const struct ps_head *a, const struct ps_head *b)
     FUZZ_CHECK(a->has_max_age == b->has_max_age);
     FUZZ_CHECK(a->max_age_s == b->max_age_s);
     FUZZ_CHECK(a->stale_if_error_s == b->stale_if_error_s);
+    for (int i = 0; i < PS_HEAD_KEPT_COUNT; i++)
+        FUZZ_CHECK(a->kept[i].at == b->kept[i].at &&
+                   a->kept[i].len == b->kept[i].len);
 }
 
 /* other: like text, which is a whole good head, or nearly so. */

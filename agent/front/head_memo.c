@@ -20,6 +20,16 @@ copy_result(struct ps_head *to, const struct ps_head *from)
            sizeof(*to) - RESULT_AT);
 }
 
+/* Headers behind the number: it may have more or fewer digits now. */
+static void
+move_kept(struct ps_head *head, size_t number_at, ptrdiff_t by)
+{
+    for (int i = 0; by != 0 && i < PS_HEAD_KEPT_COUNT; i++) {
+        if (head->kept[i].at > number_at)
+            head->kept[i].at = (size_t)((ptrdiff_t)head->kept[i].at + by);
+    }
+}
+
 /* Does text begin with the head in this place? */
 static bool
 matches(const struct ps_head_memo *memo, unsigned place, struct ps_str text,
@@ -74,6 +84,8 @@ ps_head_memo_find(struct ps_head_memo *memo, unsigned *place,
     if (!search(memo, place, text, &number, end))
         return false;
     copy_result(head, &memo->places[*place].head);
+    move_kept(head, memo->places[*place].number.at,
+              (ptrdiff_t)(*end - memo->places[*place].len));
     head->content_length = number;
     memo->misses = 0;
     memo->found++;

@@ -53,6 +53,33 @@ assert_known(const char *text)
     assert_int_equal(known.expect_continue, parsed.expect_continue);
     assert_int_equal(known.has_max_age, parsed.has_max_age);
     assert_int_equal(known.max_age_s, parsed.max_age_s);
+    for (int i = 0; i < PS_HEAD_KEPT_COUNT; i++) {
+        assert_int_equal(known.kept[i].at, parsed.kept[i].at);
+        assert_int_equal(known.kept[i].len, parsed.kept[i].len);
+    }
+}
+
+#define HEADERS_AROUND(number)                                               \
+    "POST /v1/query HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\n" \
+    "Content-Length: " number "\r\nAuthorization: Basic YTpi\r\n\r\n"
+
+/* What stands behind the number moves with its digits. */
+static void
+test_headers_around_the_number(void **state)
+{
+    (void)state;
+    struct ps_head head;
+    size_t end;
+    keep(HEADERS_AROUND("10"));
+    assert_known(HEADERS_AROUND("99"));
+    assert_known(HEADERS_AROUND("100000"));
+    assert_known(HEADERS_AROUND("7"));
+    static const char text[] = HEADERS_AROUND("1234");
+    assert_true(find(text, &head, &end));
+    assert_true(ps_str_eq(ps_head_value(&head, text, PS_HEAD_AUTHORIZATION),
+                          PS_STR("Basic YTpi")));
+    assert_true(ps_str_eq(ps_head_value(&head, text, PS_HEAD_ACCEPT),
+                          PS_STR("application/x-ndjson")));
 }
 
 static void
@@ -193,6 +220,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_same_but_for_the_number, forget),
+        cmocka_unit_test_setup(test_headers_around_the_number, forget),
         cmocka_unit_test_setup(test_another_head, forget),
         cmocka_unit_test_setup(test_every_prefix, forget),
         cmocka_unit_test_setup(test_without_a_number, forget),

@@ -26,7 +26,7 @@ ps_step_recv(struct ps_run *run)
 enum ps_next
 ps_step_identify(struct ps_run *run)
 {
-    const struct ps_req *req = run->req;
+    struct ps_req *req = run->req;
     struct ps_engine *engine = run->engine;
     struct ps_recent *recent = &run->front->recent;
     uint64_t changes = ps_config_changes(engine->conf.config);
@@ -40,6 +40,7 @@ ps_step_identify(struct ps_run *run)
         return ps_run_fail(run, PS_CACHE_DISABLED, NULL);
     if (req->has_provider && req->provider != run->conf->provider)
         return ps_run_fail(run, PS_PROVIDER_MISMATCH, NULL);
+    req->provider = run->conf->provider; /* for prepare */
     if (!known) {
         enum ps_rc rc =
             ps_principals_get(engine->principals, run->conf, req->database,
