@@ -164,7 +164,7 @@ command_run(int argc, char **argv)
 {
     struct ps_agent_settings s = {0};
     struct ps_err err = {0};
-    enum ps_log_level level = PS_LOG_INFO;
+    enum ps_log_format format = PS_LOG_TEXT;
     if (wants_help(argc, argv)) {
         puts("usage: portside-agent run [options]\n");
         ps_conf_help(&run_file_item, 1);
@@ -173,8 +173,10 @@ command_run(int argc, char **argv)
     }
     int status = EXIT_USAGE;
     if (read_settings(argc, argv, &s, &err) == PS_OK) {
-        if (ps_log_parse_level(ps_str_of(s.log_level), &level))
-            ps_log_set_level(level);
+        /* Both were checked. */
+        if (ps_log_parse_format(ps_str_of(s.log_format), &format) &&
+            ps_log_set_levels(ps_str_of(s.log_level), &err) == PS_OK)
+            ps_log_set_format(format);
         status = ps_agent_run(&s);
     } else {
         fail(&err, status);

@@ -13,8 +13,10 @@
 #include "agent/credential.h"
 #include "agent/front/front.h"
 #include "agent/link/uplink.h"
+#include "agent/metrics.h"
 #include "agent/telemetry/collector.h"
 #include "common/file.h"
+#include "common/io/admin.h"
 #include "common/io/notify.h"
 #include "common/log.h"
 #include "common/tls.h"
@@ -44,6 +46,8 @@ struct agent {
     struct ps_loop *link_loop;
     struct ps_tally *tally;
     struct ps_collector *collector;
+    struct ps_collect_wait scrape; /* an admin who waits for fresh figures */
+    struct ps_admin *admin;
     struct ps_uplink *uplink;
     struct ps_engine *engine;
     unsigned n_loops;
@@ -102,6 +106,45 @@ static void
 run_loop(void *arg)
 {
     ps_loop_run(arg);
+}
+
+static void
+on_round(void *arg, unsigned index)
+{
+    struct agent *a = arg;
+    ps_engine_sample(a->engine, index);
+}
+
+/* On the link's thread, as the admin listener. */
+static void
+on_scraped(struct ps_collect_wait *wait)
+{
+    struct agent *a = PS_CONTAINER_OF(wait, struct agent, scrape);
+    ps_admin_fresh(a->admin);
+}
+
+static bool
+refresh_metrics(void *arg)
+{
+    struct agent *a = arg;
+    if (!a->collector)
+        return false;
+    a->scrape.fn = on_scraped;
+    ps_collector_collect(a->collector, &a->scrape);
+    return true;
+}
+
+static void
+write_metrics(void *arg, struct ps_metrics *m)
+{
+    struct agent *a = arg;
+    const struct ps_agent_metrics from = {.engine = a->engine,
+                                          .config = a->config,
+                                          .lease = &a->lease,
+                                          .uplink = a->uplink,
+                                          .tally = a->tally,
+                                          .n_loops = a->n_loops};
+    ps_agent_metrics_write(&from, m);
 }
 
 /* ---------------------------------------------------------------- start */
@@ -238,7 +281,23 @@ make_core(struct agent *a, struct ps_err *err)
         .max_waiters = (unsigned)s->max_waiters,
         .tally = a->tally};
     a->engine = ps_engine_new(&engine);
+    if (a->engine && a->collector)
+        ps_collector_on_loop(a->collector, on_round, a);
     return a->engine ? PS_OK : ps_err_set(err, PS_NO_MEMORY, NULL);
+}
+
+static enum ps_rc
+start_admin(struct agent *a, struct ps_err *err)
+{
+    const struct ps_admin_conf conf = {.loop = a->link_loop,
+                                       .address = a->settings->listen_admin,
+                                       .refresh = refresh_metrics,
+                                       .metrics = write_metrics,
+                                       .trouble = why_not_ready,
+                                       .arg = a};
+    if (!conf.address || !conf.address[0])
+        return PS_OK;
+    return ps_admin_start(&a->admin, &conf, err);
 }
 
 static enum ps_rc
@@ -318,8 +377,15 @@ start_fronts(struct agent *a, struct ps_err *err)
     else
         snprintf(a->endpoint, sizeof(a->endpoint), "%s://%s",
                  tls ? "https" : "http", tls ? https : http);
-    printf("ready%s%s%s%s\n", plain ? " http://" : "", http,
+    printf("ready%s%s%s%s", plain ? " http://" : "", http,
            tls ? " https://" : "", https);
+    if (a->admin) {
+        char admin[512];
+        with_port(s->listen_admin, ps_admin_port(a->admin), admin,
+                  sizeof(admin));
+        printf(" admin http://%s", admin);
+    }
+    putchar('\n');
     return PS_OK;
 }
 
@@ -345,6 +411,8 @@ start(struct agent *a, struct ps_err *err)
         rc = make_loops(a, err);
     if (rc == PS_OK)
         rc = make_core(a, err);
+    if (rc == PS_OK)
+        rc = start_admin(a, err);
     if (rc == PS_OK)
         rc = start_fronts(a, err);
     if (rc == PS_OK)
@@ -425,6 +493,9 @@ stop_threads(struct agent *a)
 static void
 release(struct agent *a)
 {
+    if (a->collector)
+        ps_collector_cancel(a->collector, &a->scrape);
+    ps_admin_stop(&a->admin);
     for (unsigned i = 0; i < a->n_loops && a->fronts; i++)
         ps_front_free(&a->fronts[i]);
     /* The engine's last changes go to the uplink: it lives longer. */

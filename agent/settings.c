@@ -16,6 +16,9 @@ const struct ps_conf_item ps_agent_settings_items[] = {
      "address:port for plain HTTP; empty: none"                                                                                                                                 },
     {"listen-tls",          PS_CONF_TEXT,     AT(listen_tls),          NULL,                      0,       0,
      "address:port for HTTPS"                                                                                                                                                   },
+    {"listen-admin",        PS_CONF_TEXT,     AT(listen_admin),        "127.0.0.1:7680",          0,       0,
+     "address:port for metrics and log levels, plain HTTP without a login; "
+     "empty: none"                                                                                                                                                              },
     {"tls-cert",            PS_CONF_TEXT,     AT(tls_cert),            NULL,                      0,       0,
      "PEM file with the certificate (chain) for HTTPS"                                                                                                                          },
     {"tls-key",             PS_CONF_TEXT,     AT(tls_key),             NULL,                      0,       0,
@@ -67,7 +70,9 @@ const struct ps_conf_item ps_agent_settings_items[] = {
     {"telemetry-templates", PS_CONF_INT,      AT(telemetry_templates), "4096",                    2,
      65536,                                                                                                            "templates that are counted apart; further ones together"},
     {"log-level",           PS_CONF_TEXT,     AT(log_level),           "info",                    0,       0,
-     "debug, info, warn, error or off"                                                                                                                                          },
+     "debug, info, warn, error or off; for a part: info,link=debug"                                                                                                             },
+    {"log-format",          PS_CONF_TEXT,     AT(log_format),          "text",                    0,       0,
+     "text or json, one line each"                                                                                                                                              },
 };
 const size_t ps_agent_settings_count = PS_ARRAY_LEN(ps_agent_settings_items);
 
@@ -82,7 +87,8 @@ is_loopback(const char *address)
 enum ps_rc
 ps_agent_settings_check(const struct ps_agent_settings *s, struct ps_err *err)
 {
-    enum ps_log_level level;
+    enum ps_log_format format;
+    struct ps_err why;
     bool plain = s->listen && s->listen[0];
     bool tls = s->listen_tls && s->listen_tls[0];
     if (!plain && !tls)
@@ -99,10 +105,12 @@ ps_agent_settings_check(const struct ps_agent_settings *s, struct ps_err *err)
     if (tls && (!s->tls_cert || !s->tls_key))
         return ps_err_set(err, PS_CONFIG,
                           "--listen-tls needs --tls-cert and --tls-key");
-    if (!ps_log_parse_level(ps_str_of(s->log_level), &level))
+    if (ps_log_check_levels(ps_str_of(s->log_level), &why) != PS_OK)
+        return ps_err_set(err, PS_CONFIG, "--log-level %s: %s", s->log_level,
+                          why.message);
+    if (!ps_log_parse_format(ps_str_of(s->log_format), &format))
         return ps_err_set(err, PS_CONFIG,
-                          "--log-level %s is none of debug, info, warn, "
-                          "error, off",
-                          s->log_level);
+                          "--log-format %s is none of text, json",
+                          s->log_format);
     return PS_OK;
 }

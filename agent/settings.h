@@ -9,7 +9,7 @@
 
 struct ps_agent_settings {
     char *dir;
-    char *listen, *listen_tls;
+    char *listen, *listen_tls, *listen_admin;
     char *tls_cert, *tls_key;
     bool allow_plain_http;
     char *endpoint;
@@ -31,7 +31,7 @@ struct ps_agent_settings {
     int64_t probe_timeout_ms;
     int64_t telemetry_ms;
     int64_t telemetry_templates;
-    char *log_level;
+    char *log_level, *log_format;
 };
 
 extern const struct ps_conf_item ps_agent_settings_items[];

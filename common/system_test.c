@@ -272,6 +272,91 @@ log_levels_are_parsed(PS_UNUSED void **state)
     assert_int_equal(level, PS_LOG_OFF);
 }
 
+static void
+log_as_json(void)
+{
+    ps_log_set_format(PS_LOG_JSON);
+    ps_info("test", "hello \"%s\"\n\x1b \xFF back\\slash", "you");
+    ps_log_traced(PS_LOG_WARN, "req", "0af7651916cd43dd8448eb211c80319c", "x");
+    char text[5000];
+    memset(text, '\n', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    ps_warn("test", "%s", text);
+    ps_log_set_format(PS_LOG_TEXT);
+    ps_log_traced(PS_LOG_WARN, "req", "0af7651916cd43dd8448eb211c80319c", "x");
+}
+
+static void
+log_lines_can_be_json(PS_UNUSED void **state)
+{
+    char *text = captured(log_as_json), *line = text;
+    assert_true(strncmp(line, "{\"time\":\"20", 11) == 0);
+    assert_non_null(strstr(line, "Z\",\"level\":\"info\",\"part\":\"test\","
+                                 "\"message\":\"hello \\\"you\\\"\\u000a"
+                                 "\\u001b \\u00ff back\\\\slash\"}\n"));
+    line = strchr(line, '\n') + 1;
+    assert_non_null(strstr(line, "\"part\":\"req\",\"trace_id\":"
+                                 "\"0af7651916cd43dd8448eb211c80319c\","
+                                 "\"message\":\"x\"}\n"));
+    line = strchr(line, '\n') + 1;
+    char *end = strchr(line, '\n');
+    assert_true(end && end - line < 2048);
+    assert_memory_equal(end - 2, "\"}", 2);
+    assert_non_null(
+        strstr(end, " req: x trace_id=0af7651916cd43dd8448eb211c80319c\n"));
+    free(text);
+}
+
+static void
+log_by_parts(void)
+{
+    struct ps_err err;
+    assert_int_equal(
+        ps_log_set_levels(PS_STR("warn,link=debug,pool=off"), &err), PS_OK);
+    ps_info("test", "one");
+    ps_warn("test", "two");
+    ps_debug("link", "three");
+    ps_error("pool", "four");
+    ps_info("front", "five");
+    assert_true(ps_log_wants(PS_LOG_DEBUG, "link"));
+    assert_false(ps_log_wants(PS_LOG_DEBUG, "front"));
+    assert_int_equal(atomic_load(&ps_log_lowest), PS_LOG_DEBUG);
+}
+
+static void
+parts_have_levels_of_their_own(PS_UNUSED void **state)
+{
+    static const char *const wrong[] = {
+        "",          "loud",        "link=debug",       "info,",
+        "info,link", "info,=debug", "info,links=debug", "info,link=x",
+        "info,debug"};
+    struct ps_err err;
+    struct ps_buf shown;
+    char *text = captured(log_by_parts);
+    assert_null(strstr(text, "one"));
+    assert_non_null(strstr(text, "two"));
+    assert_non_null(strstr(text, "three"));
+    assert_null(strstr(text, "four"));
+    assert_null(strstr(text, "five"));
+    free(text);
+    for (size_t i = 0; i < PS_ARRAY_LEN(wrong); i++) {
+        bool first_is_part = strcmp(wrong[i], "link=debug") == 0;
+        enum ps_rc rc = ps_log_check_levels(ps_str_of(wrong[i]), &err);
+        assert_int_equal(rc, first_is_part ? PS_OK : PS_BAD_FIELD);
+        if (!first_is_part)
+            assert_int_equal(ps_log_set_levels(ps_str_of(wrong[i]), &err),
+                             PS_BAD_FIELD);
+    }
+    ps_buf_init(&shown, 1024);
+    ps_log_show_levels(&shown);
+    ps_buf_append_char(&shown, '\0');
+    assert_string_equal(shown.data, "warn,link=debug,pool=off");
+    ps_buf_done(&shown);
+    ps_log_set_level(PS_LOG_INFO);
+    assert_false(ps_log_wants(PS_LOG_DEBUG, "link"));
+    assert_true(ps_log_wants(PS_LOG_ERROR, "pool"));
+}
+
 /* ---- files ---- */
 
 static char folder[64];
@@ -393,6 +478,8 @@ main(void)
         cmocka_unit_test(log_lines_cannot_be_forged),
         cmocka_unit_test(log_lines_of_threads_do_not_mix),
         cmocka_unit_test(log_levels_are_parsed),
+        cmocka_unit_test(log_lines_can_be_json),
+        cmocka_unit_test(parts_have_levels_of_their_own),
         FILE_TEST(files_are_replaced_whole),
         FILE_TEST(file_errors_name_the_file),
         FILE_TEST(file_reading_has_a_limit),

@@ -94,7 +94,7 @@ main(int argc, char **argv)
 {
     struct ps_settings settings = {.config = NULL};
     struct ps_err err;
-    enum ps_log_level level;
+    enum ps_log_format format;
     int status;
     if (has_option(argc, argv, "--help") || has_option(argc, argv, "-h")) {
         puts("portside-controlplane: definitions, consistency and REST API "
@@ -111,8 +111,10 @@ main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     umask(077);
     if (ps_settings_read(&settings, argc, argv, &err) == PS_OK) {
-        if (ps_log_parse_level(ps_str_of(settings.log_level), &level))
-            ps_log_set_level(level);
+        /* Both were checked. */
+        if (ps_log_parse_format(ps_str_of(settings.log_format), &format) &&
+            ps_log_set_levels(ps_str_of(settings.log_level), &err) == PS_OK)
+            ps_log_set_format(format);
         status = run(&settings);
     } else {
         status = complain(&err, EXIT_USAGE);

@@ -4,11 +4,13 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/io/admin.h"
 #include "common/io/bus.h"
 #include "common/log.h"
 #include "controlplane/api/api.h"
 #include "controlplane/ca/ca.h"
 #include "controlplane/fleet/fleet.h"
+#include "controlplane/metrics.h"
 #include "controlplane/rollup/rollup.h"
 #include "controlplane/store/db.h"
 
@@ -38,6 +40,7 @@ struct ps_serve {
     struct ps_fleet *fleet;
     struct ps_bus_server *bus;
     struct ps_api *api;
+    struct ps_admin *admin;
     char *names_text; /* public-host, cut into names */
     const char *names[NAMES_MAX + 4];
     char call_address[ADDRESS_BYTES], event_address[ADDRESS_BYTES];
@@ -263,17 +266,42 @@ start_api(struct ps_serve *s, struct ps_err *err)
     return ps_api_start(&s->api, &conf, err);
 }
 
+/* --------------------------------------------------------------- admin */
+
+static void
+write_metrics(void *arg, struct ps_metrics *m)
+{
+    struct ps_serve *s = arg;
+    const struct ps_cp_metrics from = {
+        .db = s->db, .fleet = s->fleet, .rollup = s->rollup, .api = s->api};
+    ps_cp_metrics_write(&from, m);
+}
+
+static enum ps_rc
+start_admin(struct ps_serve *s, struct ps_err *err)
+{
+    const struct ps_admin_conf conf = {.loop = s->loop,
+                                       .address = s->settings->listen_admin,
+                                       .metrics = write_metrics,
+                                       .arg = s};
+    if (!conf.address || !conf.address[0])
+        return PS_OK;
+    return ps_admin_start(&s->admin, &conf, err);
+}
+
 static enum ps_rc
 write_ports(struct ps_serve *s, struct ps_err *err)
 {
+    int admin = s->admin ? ps_admin_port(s->admin) : 0;
     char path[PATH_BYTES];
     struct ps_buf json;
     int calls, events, api = ps_api_port(s->api);
     ps_bus_server_ports(s->bus, &calls, &events);
     path_in(s, "ports.json", path);
     ps_buf_init(&json, 256);
-    ps_buf_printf(&json, "{\"api\":%d,\"calls\":%d,\"events\":%d}\n", api,
-                  calls, events);
+    ps_buf_printf(&json,
+                  "{\"api\":%d,\"calls\":%d,\"events\":%d,\"admin\":%d}\n", api,
+                  calls, events, admin);
     enum ps_rc rc = ps_buf_rc(&json);
     if (rc == PS_OK)
         rc = ps_file_write(path, ps_buf_str(&json), 0644, err);
@@ -288,8 +316,9 @@ ps_serve_start(struct ps_serve **out, struct ps_loop *loop,
                const struct ps_settings *settings, struct ps_err *err)
 {
     static enum ps_rc (*const steps[])(struct ps_serve *, struct ps_err *) = {
-        split_names, lock_dir,    open_ca,   open_db,   make_first_token,
-        open_rollup, start_fleet, start_bus, start_api, write_ports,
+        split_names,      lock_dir,    open_ca,     open_db,
+        make_first_token, open_rollup, start_fleet, start_bus,
+        start_api,        start_admin, write_ports,
     };
     struct ps_serve *s = calloc(1, sizeof(*s));
     if (!s)
@@ -315,6 +344,7 @@ ps_serve_stop(struct ps_serve **sp)
     struct ps_serve *s = *sp;
     if (!s)
         return;
+    ps_admin_stop(&s->admin);
     ps_api_stop(&s->api);
     ps_fleet_free(&s->fleet); /* answers held calls, so before the bus */
     ps_bus_server_stop(&s->bus);

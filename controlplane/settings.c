@@ -21,6 +21,9 @@ static const struct ps_conf_item items[] = {
      "address:port for calls of agents; port 0: any"},
     {"listen-events", PS_CONF_TEXT, AT(listen_events), "127.0.0.1:7602", 0, 0,
      "address:port for events to agents; port 0: any"},
+    {"listen-admin", PS_CONF_TEXT, AT(listen_admin), "127.0.0.1:7603", 0, 0,
+     "address:port for metrics and log levels, plain HTTP without a login; "
+     "empty: none"},
     {"public-host", PS_CONF_TEXT, AT(public_host), "localhost", 0, 0,
      "comma list of names and addresses of this server; agents use the first"},
     {"advertise-calls", PS_CONF_TEXT, AT(advertise_calls), NULL, 0, 0,
@@ -38,19 +41,23 @@ static const struct ps_conf_item items[] = {
      1 << 20, INT64_C(1) << 40,
      "statistics take so much of the disk; the oldest details make room"},
     {"log-level", PS_CONF_TEXT, AT(log_level), "info", 0, 0,
-     "debug, info, warn, error or off"},
+     "debug, info, warn, error or off; for a part: info,link=debug"},
+    {"log-format", PS_CONF_TEXT, AT(log_format), "text", 0, 0,
+     "text or json, one line each"},
 };
 /* clang-format on */
 
 static enum ps_rc
 check(const struct ps_settings *s, struct ps_err *err)
 {
-    enum ps_log_level level;
-    if (!ps_log_parse_level(ps_str_of(s->log_level), &level))
-        return ps_err_set(err, PS_CONFIG,
-                          "log-level %s is none of debug, info, warn, error, "
-                          "off",
-                          s->log_level);
+    enum ps_log_format format;
+    struct ps_err why;
+    if (ps_log_check_levels(ps_str_of(s->log_level), &why) != PS_OK)
+        return ps_err_set(err, PS_CONFIG, "log-level %s: %s", s->log_level,
+                          why.message);
+    if (!ps_log_parse_format(ps_str_of(s->log_format), &format))
+        return ps_err_set(err, PS_CONFIG, "log-format %s is none of text, json",
+                          s->log_format);
     if (!s->data_dir[0])
         return ps_err_set(err, PS_CONFIG, "data-dir is empty");
     if (!s->public_host[strspn(s->public_host, ", ")])

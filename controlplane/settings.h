@@ -7,12 +7,12 @@
 struct ps_settings {
     char *config;
     char *data_dir;
-    char *listen_api, *listen_calls, *listen_events;
+    char *listen_api, *listen_calls, *listen_events, *listen_admin;
     char *public_host;
     char *advertise_calls, *advertise_events;
     int64_t lease_ms, heartbeat_ms, tick_ms;
     int64_t telemetry_max_bytes;
-    char *log_level;
+    char *log_level, *log_format;
 };
 
 /* Reads file, environment and command line, and checks what the table

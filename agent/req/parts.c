@@ -382,6 +382,12 @@ ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out)
                 &engine->workers[i].errors[c], memory_order_relaxed);
     out->counters[PS_ENGINE_INVALIDATIONS] +=
         atomic_load_explicit(&engine->applied, memory_order_relaxed);
+    uint64_t pool[PS_POOL_STATS] = {0};
+    for (unsigned i = 0; i < engine->conf.n_loops; i++)
+        for (size_t p = 0; p < PS_POOL_STATS; p++)
+            pool[p] += atomic_load_explicit(&engine->workers[i].pool_sample[p],
+                                            memory_order_relaxed);
+    memcpy(&out->pool, pool, sizeof(pool));
     struct ps_store_stats store;
     ps_store_stats(engine->store, &store);
     out->store_bytes = store.bytes;
@@ -391,4 +397,17 @@ ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out)
     struct ps_policy_stats policy;
     ps_policy_stats(engine->policy, &policy);
     out->switched_off = policy.switched_off;
+}
+
+void
+ps_engine_sample(struct ps_engine *engine, unsigned loop_index)
+{
+    struct ps_worker *worker = &engine->workers[loop_index];
+    struct ps_pool_stats stats;
+    uint64_t members[PS_POOL_STATS];
+    ps_pool_stats(worker->pool, &stats);
+    memcpy(members, &stats, sizeof(members));
+    for (size_t p = 0; p < PS_POOL_STATS; p++)
+        atomic_store_explicit(&worker->pool_sample[p], members[p],
+                              memory_order_relaxed);
 }

@@ -293,8 +293,11 @@ struct ps_engine_stats {
     uint64_t counters[PS_ENGINE_COUNTER_COUNT];
     uint64_t errors[PS_RC_COUNT]; /* of them, by code */
     uint64_t store_bytes, store_max_bytes, store_entries, store_evicted;
+    struct ps_pool_stats pool; /* summed up; as of the last ps_engine_sample */
     uint64_t switched_off; /* times that a template's answers were given up */
 };
 void ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out);
+/* On a loop: has its pool's figures be part of ps_engine_stats. */
+void ps_engine_sample(struct ps_engine *engine, unsigned loop_index);
 
 #endif

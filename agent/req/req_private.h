@@ -33,7 +33,8 @@ enum {
     PS_REQ_MAGIC = 0x70726571,
     PS_RUN_MAGIC = 0x7072756e,
     PS_ENGINE_MAGIC = 0x70656e67,
-    PS_VERIFY_BUCKETS = 64
+    PS_VERIFY_BUCKETS = 64,
+    PS_POOL_STATS = sizeof(struct ps_pool_stats) / sizeof(uint64_t)
 };
 
 /* One loop's part of the engine. */
@@ -60,6 +61,8 @@ struct ps_worker {
     /* Written by this loop only, read by anybody. */
     _Atomic uint64_t counters[PS_ENGINE_COUNTER_COUNT];
     _Atomic uint64_t errors[PS_RC_COUNT]; /* of them, by code */
+    /* struct ps_pool_stats, member by member. */
+    _Atomic uint64_t pool_sample[PS_POOL_STATS];
 } __attribute__((aligned(64)));
 
 struct ps_engine {

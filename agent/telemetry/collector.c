@@ -21,6 +21,8 @@ struct ps_collector {
     struct ps_tally *tally;
     struct ps_loop *loop, **loops;
     unsigned n_loops, away; /* posts under way */
+    void (*on_loop)(void *arg, unsigned index);
+    void *on_loop_arg;
     struct post *posts;
     struct ps_list now, next; /* who waits for this round, for the next */
 };
@@ -53,6 +55,8 @@ on_loop(struct ps_task *task)
     struct post *post = PS_CONTAINER_OF(task, struct post, task);
     struct ps_collector *c = post->collector;
     ps_tally_collect(ps_tally_loop(c->tally, post->index), &post->bag);
+    if (c->on_loop)
+        c->on_loop(c->on_loop_arg, post->index);
     task->fn = on_back;
     ps_loop_post(c->loop, task);
 }
@@ -116,6 +120,14 @@ struct ps_tally *
 ps_collector_tally(struct ps_collector *c)
 {
     return c->tally;
+}
+
+void
+ps_collector_on_loop(struct ps_collector *c,
+                     void (*fn)(void *arg, unsigned index), void *arg)
+{
+    c->on_loop = fn;
+    c->on_loop_arg = arg;
 }
 
 void

@@ -27,6 +27,9 @@ struct ps_collect_wait {
     struct ps_link link;
     void (*fn)(struct ps_collect_wait *wait);
 };
+/* In each round fn runs on each loop too. Before the first round. */
+void ps_collector_on_loop(struct ps_collector *collector,
+                          void (*fn)(void *arg, unsigned index), void *arg);
 /* fn runs once, later, when everything that was counted before this call has
  * been merged. */
 void ps_collector_collect(struct ps_collector *collector,

@@ -54,3 +54,10 @@ ps_api_port(const struct ps_api *api)
     PS_CHECK_OBJ(api, API_MAGIC);
     return api_server_port(api);
 }
+
+const uint64_t *
+ps_api_replies(const struct ps_api *api)
+{
+    PS_CHECK_OBJ(api, API_MAGIC);
+    return api->replies;
+}

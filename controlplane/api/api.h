@@ -48,6 +48,9 @@ PS_MUST_USE enum ps_rc ps_api_start(struct ps_api **api,
                                     const struct ps_api_conf *conf,
                                     struct ps_err *err);
 void ps_api_stop(struct ps_api **api);
+/* Replies since the start by the first digit of their status, 1 to 5; 6
+ * numbers. */
+const uint64_t *ps_api_replies(const struct ps_api *api);
 /* The port really bound. */
 int ps_api_port(const struct ps_api *api);
 

@@ -20,8 +20,9 @@ struct ps_api {
     unsigned magic;
     struct ps_api_conf conf;
     struct api_server *server;
-    int64_t started_ms; /* wall */
-    char url[512];      /* in join tokens */
+    int64_t started_ms;  /* wall */
+    uint64_t replies[6]; /* by the first digit of the status */
+    char url[512];       /* in join tokens */
 };
 
 /* Methods the API knows; others are simply not in the table. */

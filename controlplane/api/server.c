@@ -273,6 +273,7 @@ answer(struct ps_api *api, struct evhttp_request *req)
     if (!request.text.ptr)
         request.text.len = 0;
     api_run(&request);
+    api->replies[PS_MIN(request.status / 100, 5)]++;
     send_reply(req, &request);
     api_request_done(&request);
     if (parsed)

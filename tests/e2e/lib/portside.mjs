@@ -25,12 +25,14 @@ export class ControlPlane {
       '--listen-api', `${this.host}:${this.ports.api}`,
       '--listen-calls', `${this.host}:${this.ports.calls}`,
       '--listen-events', `${this.host}:${this.ports.events}`,
+      '--listen-admin', `${this.host}:${this.ports.admin ?? 0}`,
       '--public-host', this.host, ...this.args];
     this.process = new Process('controlplane', command[0], command.slice(1));
     await this.process.line(/^ready/m);
     // The same ports again after a restart.
     this.ports = JSON.parse(fs.readFileSync(path.join(this.data, 'ports.json'), 'utf8'));
     this.url = `https://${this.host}:${this.ports.api}`;
+    this.adminUrl = `http://${this.host}:${this.ports.admin}`;
     this.token = fs.readFileSync(path.join(this.data, 'admin.token'), 'utf8').trim();
   }
 
@@ -89,11 +91,13 @@ export class Agent {
 
   async boot({ wait = true } = {}) {
     const command = [...this.wrap, program('portside-agent'), 'run', '--dir', this.dir,
-      '--listen', `${this.host}:${this.port}`,
+      '--listen', `${this.host}:${this.port}`, '--listen-admin', `${this.host}:${this.adminPort ?? 0}`,
       ...(this.host.startsWith('127.') ? [] : ['--allow-plain-http']), ...this.args];
     this.process = new Process(`agent ${this.region}`, command[0], command.slice(1), { env: this.env });
     const ready = await this.process.line(/^ready http:\/\/\S+:(\d+)/m);
     this.port = Number(ready[1]);
+    this.adminPort = Number((await this.process.line(/^ready .* admin http:\/\/\S+:(\d+)/m))[1]);
+    this.adminUrl = `http://${this.host}:${this.adminPort}`;
     this.url = `http://${this.host}:${this.port}`;
     if (wait) await this.ready();
   }
