@@ -111,9 +111,9 @@ put_api(const struct ps_cp_metrics *from, struct ps_metrics *m)
     const uint64_t *replies = ps_api_replies(from->api);
     ps_metric_begin(m, "portside_controlplane_api_requests_total",
                     PS_METRIC_COUNTER, "Requests of the REST API by status.");
-    for (size_t i = 1; i < PS_ARRAY_LEN(classes); i++) {
+    for (size_t i = 0; i < PS_ARRAY_LEN(classes); i++) {
         const struct ps_metric_label code = {"code", classes[i]};
-        ps_metric_put(m, &code, 1, (double)replies[i]);
+        ps_metric_put(m, &code, 1, (double)replies[i + 1]);
     }
 }
 
