@@ -84,6 +84,9 @@ struct ps_outcome {
     uint64_t origin_us; /* from sent to complete */
     /* The statement certainly did not run (refused before it was sent). */
     bool not_sent;
+    /* PS_OUTCOME_UNKNOWN only: the server itself said that it has ended the
+     * session, so nothing of the statement can take effect any more. */
+    bool ended;
 };
 
 struct ps_conn_open {

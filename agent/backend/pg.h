@@ -37,6 +37,7 @@ struct pg_exec {
     bool dead;     /* must not be used any more */
     bool not_sent;
     bool unsure;   /* the connection broke after something was sent */
+    bool ended;    /* ... because the server had ended the session */
     bool complete; /* the server is done with it */
     char command[64];
     uint64_t rows;
@@ -110,6 +111,8 @@ void ps_pg_result_error(const PGresult *result, struct ps_err *err,
                         bool *fatal);
 /* The same error with all its fields, for a sink that has an error function. */
 void ps_pg_tell_error(const PGresult *result, struct ps_sink *sink);
+/* The server itself said that it ended the session: nothing goes on. */
+bool ps_pg_says_ended(const PGresult *result);
 /* How far a connection attempt had come. */
 enum pg_stage {
     PG_STAGE_TCP,

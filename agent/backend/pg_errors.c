@@ -82,6 +82,17 @@ ps_pg_tell_error(const PGresult *result, struct ps_sink *sink)
     sink->error(sink, &error);
 }
 
+/* A pooler says FATAL, too, while the server behind it goes on: it is one of
+ * the server's own processes only where that names its source. After a PANIC
+ * a commit may yet come out of the log. */
+bool
+ps_pg_says_ended(const PGresult *result)
+{
+    return strcmp(field(result, PG_DIAG_SEVERITY_NONLOCALIZED), "FATAL") == 0 &&
+           strcmp(field(result, PG_DIAG_SQLSTATE), "57P01") == 0 &&
+           *field(result, PG_DIAG_SOURCE_FUNCTION) != '\0';
+}
+
 /* ------------------------------------------------------------ connecting */
 
 /* The SQLSTATE of a verbose message; "" when there is none. */

@@ -87,6 +87,7 @@ finish_execute(struct pg_conn *self)
     out.rows = e->rows;
     out.origin_us = ps_clock_now_us(ps_loop_clock(self->loop)) - e->begun_us;
     out.not_sent = e->not_sent;
+    out.ended = e->ended;
     e->statement = NULL;
     e->sink = NULL;
     ps_conn_done_execute(&self->conn, &out);
@@ -275,6 +276,8 @@ take_error(struct pg_exec *e, const PGresult *result)
         e->dead = true;
     if (fatal && !e->not_sent)
         e->unsure = true;
+    if (ps_pg_says_ended(result))
+        e->ended = true;
     if (e->failure.rc != PS_OK)
         return;
     if (!fatal && e->sink && e->sink->error)

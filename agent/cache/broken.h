@@ -14,7 +14,8 @@ enum ps_broken {
     PS_BROKEN_second_bump, /* its window closes as soon as it has begun */
     PS_BROKEN_late_stamps, /* stamps are taken after the query */
     PS_BROKEN_lease_check, /* the lease is always held */
-    PS_BROKEN_gap_check    /* numbers of the log are not missed */
+    PS_BROKEN_gap_check,   /* numbers of the log are not missed */
+    PS_BROKEN_lost_write   /* an unknown outcome ends a write's window */
 };
 
 #ifdef PS_BREAK

@@ -43,6 +43,9 @@ struct ps_change {
     bool catalog; /* structure or rights changed: read it again */
 };
 
+/* All of it in one piece of memory, for free(). NULL without memory. */
+struct ps_change *ps_change_copy(const struct ps_change *change);
+
 /* Digests of values that are equal if and only if the origin finds them equal
  * (integers of any width, uuid, boolean). */
 uint16_t ps_row_digest_int(int64_t value);
@@ -71,6 +74,9 @@ struct ps_publisher {
      * shutdown know that nothing is in flight. */
     void (*write_began)(void *arg);
     void (*write_ended)(void *arg);
+    /* The outcome of a write is not known, and it may take effect within the
+     * next for_ms: if this agent says goodbye before, it says so. */
+    void (*write_lingers)(void *arg, uint64_t for_ms);
 };
 
 #endif

@@ -147,6 +147,9 @@ void ps_write_begin(struct ps_spaces *spaces, const struct ps_change *change,
  */
 PS_MUST_USE bool ps_write_end(struct ps_write *write);
 
+/* The window, still open, is to's from now on. */
+void ps_write_move(struct ps_write *from, struct ps_write *to);
+
 /* A change that another agent (or an operator) told: already committed. */
 void ps_spaces_apply(struct ps_spaces *spaces, const struct ps_change *change);
 /* The database's structure turned out to be another one than was believed:

@@ -100,6 +100,16 @@ ps_write_begin(struct ps_spaces *spaces, const struct ps_change *change,
                     change->rows ? &change->rows[i] : NULL);
 }
 
+void
+ps_write_move(struct ps_write *from, struct ps_write *to)
+{
+    PS_CHECK(from->open);
+    *to = *from;
+    from->open = false;
+    from->space = NULL;
+    from->cache = NULL;
+}
+
 bool
 ps_write_end(struct ps_write *write)
 {

@@ -47,6 +47,18 @@ write_ended(void *arg)
     atomic_fetch_sub(&u->writes_in_flight, 1);
 }
 
+/* Many threads: the latest end counts. */
+static void
+write_lingers(void *arg, uint64_t for_ms)
+{
+    struct ps_uplink *u = arg;
+    uint64_t until = ps_clock_now_ms(ps_loop_clock(u->conf.loop)) + for_ms;
+    uint64_t before = atomic_load(&u->unsettled_until_ms);
+    while (before < until && !atomic_compare_exchange_weak(
+                                 &u->unsettled_until_ms, &before, until))
+        ;
+}
+
 static uint64_t
 give_up_us(const struct ps_uplink *u)
 {
@@ -80,7 +92,8 @@ ps_uplink_publish_init(struct ps_uplink *u)
     u->publisher = (struct ps_publisher){.arg = u,
                                          .publish = publish,
                                          .write_began = write_began,
-                                         .write_ended = write_ended};
+                                         .write_ended = write_ended,
+                                         .write_lingers = write_lingers};
     ps_list_init(&u->global_open);
     ps_timer_init(&u->wait_timer, u->conf.loop, on_wait_timer, u);
 }

@@ -37,6 +37,7 @@ struct ps_uplink {
     struct ps_bus_client *bus;
     _Atomic int state; /* enum ps_uplink_state; read from other threads */
     char *endpoint;
+    char instance[37]; /* of this process */
     char *session_id, *session_secret;
     /* Counts sessions: an answer that belongs to an earlier one is void. */
     uint64_t generation;
@@ -66,6 +67,8 @@ struct ps_uplink {
     struct ps_list global_open; /* global batches not answered yet */
     struct ps_timer wait_timer; /* gives up on waits */
     _Atomic uint64_t writes_in_flight;
+    /* Until when writes of unknown outcome may take effect; monotonic. */
+    _Atomic uint64_t unsettled_until_ms;
 
     struct ps_prober *prober;
     struct ps_teller *teller; /* NULL: without collector */

@@ -254,6 +254,8 @@ worker_init(struct ps_engine *engine, unsigned index)
         .home = index,
         .find_driver = engine->conf.find_driver,
     };
+    ps_lingers_init(&worker->lingers, worker->loop, engine->spaces,
+                    engine->conf.publisher);
     worker->pool = ps_pool_new(&pool);
     worker->flights = ps_flights_new(engine->conf.max_waiters);
     return worker->pool && worker->flights;
@@ -266,6 +268,8 @@ worker_done(struct ps_worker *worker)
         return;
     ps_loop_unpost(worker->loop, &worker->drain_task);
     ps_loop_unpost(worker->loop, &worker->reconfigure_task);
+    if (worker->lingers.loop)
+        ps_lingers_done(&worker->lingers);
     if (worker->engine->catalogs)
         ps_catalogs_stop(worker->engine->catalogs, worker->loop);
     if (worker->pool)

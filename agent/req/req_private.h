@@ -19,6 +19,7 @@
 #include "agent/cache/store.h"
 #include "agent/catalog/catalog.h"
 #include "agent/pool/logins.h"
+#include "agent/req/linger.h"
 #include "agent/req/recent.h"
 #include "agent/req/req.h"
 #include "agent/req/steps.h"
@@ -47,7 +48,8 @@ struct ps_worker {
     struct ps_tally_loop *tally; /* NULL: no counting by template */
     /* Logins under way, by principal: equal ones wait for the first. */
     struct ps_list verifying[PS_VERIFY_BUCKETS];
-    struct ps_list sessions; /* struct ps_session */
+    struct ps_lingers lingers; /* writes whose outcome is not known */
+    struct ps_list sessions;   /* struct ps_session */
     struct ps_recent recent;
     unsigned unverified; /* hits since the last one that was checked */
     unsigned

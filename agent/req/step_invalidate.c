@@ -5,9 +5,10 @@
  * by its own time limit, which is longer than a lease lasts.
  *
  * What is told: always, unless it is proven that nothing changed. An outcome
- * that is not known counts as committed (C7, hazard 32). So does an error,
- * unless one autocommit statement failed as a whole: several statements, a
- * procedure or DDL may have committed part of their work before.
+ * that is not known counts as committed (C7, hazard 32), and as one that may
+ * yet be: the window then stays open (linger.h). An error counts too, unless
+ * one autocommit statement failed as a whole: several statements, a procedure
+ * or DDL may have committed part of their work before.
  */
 #include "agent/req/req_private.h"
 
@@ -73,10 +74,22 @@ tell(struct ps_run *run, bool whole)
     return ps_run_after_outcome(run);
 }
 
+/* The server may go on with it and commit later. */
+static bool
+may_go_on(const struct ps_run *run)
+{
+    return run->outcome.rc == PS_OUTCOME_UNKNOWN && !run->outcome.ended;
+}
+
 enum ps_next
 ps_step_invalidate(struct ps_run *run)
 {
     const struct ps_publisher *publisher = run->engine->conf.publisher;
+    if (may_go_on(run)) {
+        ps_lingers_add(&run->at->lingers, &run->write, &run->change,
+                       run->statement.timeout_ms);
+        return tell(run, false);
+    }
     bool whole = ps_write_end(&run->write);
     if (!proven_unchanged(run))
         return tell(run, whole);

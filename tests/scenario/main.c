@@ -33,6 +33,7 @@ static const struct {
     {"publisher",     scn_publisher    },
     {"ack",           scn_ack          },
     {"published",     scn_published    },
+    {"lingers",       scn_lingers      },
     {"drain",         scn_drain        },
     {"expect_agent",  scn_expect_agent },
     {"expect_origin", scn_expect_origin},

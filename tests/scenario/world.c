@@ -83,6 +83,29 @@ write_ended(void *arg)
     world->writes_open--;
 }
 
+static void
+write_lingers(void *arg, uint64_t for_ms)
+{
+    struct scn_world *world = arg;
+    world->lingers_until_ms =
+        PS_MAX(world->lingers_until_ms, ps_clock_now_ms(world->clock) + for_ms);
+}
+
+/* lingers 35s | none: for how long, as the link knows, writes of unknown
+ * outcome may still take effect. */
+void
+scn_lingers(struct scn_world *world, struct scn_line *line)
+{
+    const char *what = scn_operand(line, 1);
+    uint64_t now = ps_clock_now_ms(world->clock), want = 0, left = 0;
+    if (world->lingers_until_ms > now)
+        left = world->lingers_until_ms - now;
+    if (strcmp(what, "none") != 0)
+        want = scn_duration_us(line, what) / 1000;
+    if (left != want)
+        scn_fail(line, "%d ms", (int)left);
+}
+
 /* publisher hold | instant: whether other agents confirm by themselves. */
 void
 scn_publisher(struct scn_world *world, struct scn_line *line)
@@ -148,7 +171,8 @@ scn_world_init(struct scn_world *world)
     world->publisher = (struct ps_publisher){.arg = world,
                                              .publish = publish,
                                              .write_began = write_began,
-                                             .write_ended = write_ended};
+                                             .write_ended = write_ended,
+                                             .write_lingers = write_lingers};
     world->conf = (struct ps_engine_conf){
         .clock = world->clock,
         .loops = world->loops,

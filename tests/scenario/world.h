@@ -47,6 +47,7 @@ struct scn_world {
     struct ps_list published; /* not looked at by the script yet */
     struct ps_list unacked;
     uint64_t writes_open;
+    uint64_t lingers_until_ms;
     bool drained;
 };
 
@@ -74,6 +75,7 @@ void scn_remote(struct scn_world *world, struct scn_line *line);
 void scn_drain(struct scn_world *world, struct scn_line *line);
 void scn_publisher(struct scn_world *world, struct scn_line *line);
 void scn_ack(struct scn_world *world, struct scn_line *line);
+void scn_lingers(struct scn_world *world, struct scn_line *line);
 void scn_published(struct scn_world *world, struct scn_line *line);
 void scn_expect_agent(struct scn_world *world, struct scn_line *line);
 /* origin.c */
