@@ -20,13 +20,23 @@ print_warning(const struct ps_ctl *ctl, const json_t *status)
         return;
     ps_buf_init(&out, 4096);
     ps_tint_begin(&out, PS_TINT_WARN, ps_out_colour());
-    ps_buf_printf(
-        &out,
-        "\nwarning: %" PRId64 " %s lost without saying goodbye, so the others "
-        "answer from\nmemory only what is younger than the lease. Bring it "
-        "back, or, when it will not\ncome back: psctl agent revoke AGENT (see "
-        "`psctl agent list`).",
-        lost, lost == 1 ? "agent is" : "agents are");
+    if (lost == 0)
+        ps_buf_append_c(
+            &out,
+            "\nwarning: an agent that died or was revoked may have left a "
+            "write that is still\nunder way in its database. Until it must "
+            "be over, agents answer from memory only\nwhat is younger than "
+            "the lease.");
+    else
+        ps_buf_printf(
+            &out,
+            "\nwarning: %" PRId64
+            " %s lost without saying goodbye, so the others "
+            "answer from\nmemory only what is younger than the lease. Bring it "
+            "back, or, when it will not\ncome back: psctl agent revoke AGENT "
+            "(see "
+            "`psctl agent list`).",
+            lost, lost == 1 ? "agent is" : "agents are");
     ps_tint_end(&out, PS_TINT_WARN, ps_out_colour());
     ps_buf_append_char(&out, '\n');
     ps_out_print(&out);

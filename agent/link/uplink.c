@@ -20,6 +20,7 @@ enum {
     HELLO_DELAY_MAX_MS = 2000,
     SILENCE_MS = 4000, /* ticks come every 250 ms */
     TELL_MS = 1000,
+    UNSETTLED_MORE_MS = 1000,
     RENEW_BEFORE_S = 30 * 24 * 3600,
     FABRIC_PROTOCOL = 1
 };
@@ -278,6 +279,7 @@ send_hello(void *arg)
     hello.protocol = FABRIC_PROTOCOL;
     hello.hostname = host;
     hello.endpoint = u->endpoint;
+    hello.instance = u->instance;
     call.body_case = PORTSIDE__CALL__BODY_HELLO;
     call.hello = &hello;
     ps_uplink_call(u, &call, PS_UPLINK_CALL_TIMEOUT_MS, NULL, on_hello);
@@ -386,6 +388,7 @@ ps_uplink_new(struct ps_uplink **out, const struct ps_uplink_conf *conf,
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     u->magic = PS_UPLINK_MAGIC;
     u->conf = *conf;
+    ps_uuid_make(u->instance);
     u->lease_ms = 2000;
     u->heartbeat_ms = 400;
     u->hello_delay_ms = HELLO_DELAY_MIN_MS;
@@ -491,6 +494,17 @@ on_goodbye(struct ps_uplink_call *call, const Portside__Reply *reply)
     goodbye_finish(call->uplink);
 }
 
+/* A little more than what is left, for a last telling that is late. */
+static uint64_t
+unsettled_ms(struct ps_uplink *u)
+{
+    uint64_t now = ps_clock_now_ms(ps_loop_clock(u->conf.loop));
+    uint64_t until = atomic_load(&u->unsettled_until_ms);
+    return until && until + UNSETTLED_MORE_MS > now
+               ? until + UNSETTLED_MORE_MS - now
+               : 0;
+}
+
 static void
 goodbye_poll(void *arg)
 {
@@ -507,6 +521,7 @@ goodbye_poll(void *arg)
     Portside__Call call;
     portside__call__init(&call);
     goodbye.clean = true;
+    goodbye.unsettled_ms = unsettled_ms(u);
     call.body_case = PORTSIDE__CALL__BODY_GOODBYE;
     call.goodbye = &goodbye;
     u->goodbye.sent = true;

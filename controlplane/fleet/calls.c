@@ -79,6 +79,17 @@ note_hello(struct ps_fleet *fleet, struct ps_member *member,
     fleet_text(row.version, sizeof(row.version), body->version);
     row.last_seen_ms = ps_wall_ms();
     bool was_open = row.open;
+    if (ps_sessions_died(member, body->instance)) {
+        int64_t ms = (int64_t)fleet_write_ms(fleet);
+        row.unsettled_ms = PS_MAX(row.unsettled_ms, ms);
+        ps_warn("fleet",
+                "agent %s (%s) is another process than before: what that one "
+                "had sent may take effect within %lld ms, so long nothing "
+                "older than %llu ms is served",
+                row.id, row.name, (long long)ms,
+                (unsigned long long)fleet->conf.lease_ms);
+    }
+    fleet_text(row.instance, sizeof(row.instance), body->instance);
     row.open = true;
     enum ps_rc rc = ps_db_agent_update(fleet->conf.db, &row, err);
     if (rc == PS_OK) {
@@ -174,10 +185,18 @@ on_goodbye(struct ps_fleet *fleet, struct ps_member *member, void *call,
            const Portside__Goodbye *body)
 {
     member->agent.last_seen_ms = ps_wall_ms();
-    fleet_flush(fleet, ps_sessions_goodbye(fleet->sessions, member, body->clean,
-                                           fleet_now(fleet)));
+    fleet_flush(fleet,
+                ps_sessions_goodbye(fleet->sessions, member, body->clean,
+                                    body->unsettled_ms, fleet_now(fleet)));
     fleet_save(fleet, member);
-    if (body->clean)
+    fleet_arm(fleet);
+    if (body->clean && body->unsettled_ms)
+        ps_warn("fleet",
+                "agent %s (%s) said goodbye; a write of unknown outcome may "
+                "take effect within %llu ms",
+                member->agent.id, member->agent.name,
+                (unsigned long long)body->unsettled_ms);
+    else if (body->clean)
         ps_info("fleet", "agent %s (%s) said goodbye", member->agent.id,
                 member->agent.name);
     else

@@ -3,6 +3,7 @@
  * reply is kept until the version changes, because after a restart every
  * agent asks for the same one.
  */
+#include "common/log.h"
 #include "controlplane/fleet/fleet_private.h"
 
 #include <stdlib.h>
@@ -49,6 +50,25 @@ put_limits(const struct ps_cache_def *def, Portside__CacheLimits *out)
     out->concurrency_max = (uint32_t)def->concurrency_max;
     out->rate_limit = (uint32_t)def->rate_limit;
     out->rate_burst = (uint32_t)def->rate_burst;
+}
+
+static enum ps_rc
+longer(void *arg, const struct ps_cache_def *def)
+{
+    uint64_t *ms = arg;
+    *ms = PS_MAX(*ms, (uint64_t)def->query_timeout_ms);
+    return PS_OK;
+}
+
+uint64_t
+fleet_write_ms(struct ps_fleet *fleet)
+{
+    struct ps_err err;
+    if (ps_db_cache_each(fleet->conf.db, longer, &fleet->write_ms, &err) !=
+        PS_OK)
+        ps_error("fleet", "cannot read the caches' time limits: %s",
+                 err.message);
+    return fleet->write_ms + PS_FLEET_WRITE_MARGIN_MS;
 }
 
 struct packing {

@@ -153,11 +153,24 @@ fleet_arm(struct ps_fleet *fleet)
 }
 
 static void
+save_changed(struct ps_fleet *fleet)
+{
+    size_t at = 0;
+    struct ps_member *member;
+    while ((member = ps_sessions_next(fleet->sessions, &at))) {
+        if (member->changed)
+            fleet_save(fleet, member);
+        member->changed = false;
+    }
+}
+
+static void
 on_expire(void *arg)
 {
     struct ps_fleet *fleet = arg;
     fleet_flush(fleet, ps_sessions_expire(fleet->sessions, fleet_now(fleet),
                                           on_lost, fleet));
+    save_changed(fleet);
     fleet_settle(fleet);
     fleet_arm(fleet);
 }
@@ -300,8 +313,9 @@ ps_fleet_revoke(struct ps_fleet *fleet, const char *id, struct ps_err *err)
         return PS_OK;
     member->agent.revoked_ms = now_ms;
     ps_warn("fleet", "agent %s (%s) is revoked", id, member->agent.name);
-    enum ps_flush flush =
-        ps_sessions_revoke(fleet->sessions, member, fleet_now(fleet));
+    enum ps_flush flush = ps_sessions_revoke(
+        fleet->sessions, member, fleet_write_ms(fleet), fleet_now(fleet));
+    fleet_save(fleet, member);
     Portside__Event event = PORTSIDE__EVENT__INIT;
     event.epoch = fleet->epoch;
     event.body_case = PORTSIDE__EVENT__BODY_REVOKED_AGENT_ID;

@@ -43,6 +43,8 @@ enum {
     PS_FLEET_LEASE_MIN_MS = 1000,
     PS_FLEET_LOST_BEFORE_MS = 500,
     PS_FLEET_MARGIN_MS = 100,
+    /* What a statement's time limit leaves open, as in agent/req/linger.h. */
+    PS_FLEET_WRITE_MARGIN_MS = 5000,
     PS_FLEET_PROBE_TIMEOUT_MS = 20000,
     /* Publishes whose reply is held at a time; the bus must take more calls
      * than that. */

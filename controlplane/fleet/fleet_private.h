@@ -31,6 +31,7 @@ struct ps_fleet {
     struct ps_list runs;    /* reachability runs under way */
     struct ps_buf snapshot; /* a packed reply, made when first asked for */
     uint64_t snapshot_version;
+    uint64_t write_ms; /* of fleet_write_ms() */
     struct ps_buf out; /* the message being packed */
 };
 
@@ -74,6 +75,9 @@ void fleet_settle(struct ps_fleet *fleet);
 void fleet_drop_waiters(struct ps_fleet *fleet);
 
 /* config.c */
+/* How long a statement that an agent has sent may take effect after the agent
+ * is gone: the longest time limit there is, or was. */
+uint64_t fleet_write_ms(struct ps_fleet *fleet);
 /* The packed reply with the present configuration. */
 PS_MUST_USE enum ps_rc fleet_snapshot(struct ps_fleet *fleet,
                                       struct ps_str *reply, struct ps_err *err);

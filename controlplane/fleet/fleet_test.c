@@ -45,6 +45,7 @@ struct peer {
     char secret[16];
     char session_id[64], session_secret[80];
     char epoch[64];
+    char instance[8]; /* of its process */
 };
 
 static void
@@ -199,7 +200,7 @@ assert_code(Portside__Reply *reply, const char *code)
 static struct peer
 enroll(struct world *w, const char *name)
 {
-    struct peer peer = {.secret = "s3cret"};
+    struct peer peer = {.secret = "s3cret", .instance = "one"};
     struct ps_join_token join = {.region = "eu", .expires_ms = INT64_MAX};
     struct ps_agent agent = {.region = "eu"};
     ps_uuid_make(join.id);
@@ -227,6 +228,7 @@ say_hello(struct world *w, struct peer *peer, char *secret)
     body.protocol = 1;
     body.version = version;
     body.endpoint = endpoint;
+    body.instance = peer->instance;
     Portside__Call call = PORTSIDE__CALL__INIT;
     call.body_case = PORTSIDE__CALL__BODY_HELLO;
     call.hello = &body;
@@ -316,14 +318,34 @@ fetch(struct world *w, struct peer *peer, uint64_t after)
 }
 
 static void
-goodbye(struct world *w, struct peer *peer, bool clean)
+goodbye_leaving(struct world *w, struct peer *peer, bool clean,
+                uint64_t unsettled_ms)
 {
     Portside__Goodbye body = PORTSIDE__GOODBYE__INIT;
     body.clean = clean;
+    body.unsettled_ms = unsettled_ms;
     Portside__Call call = PORTSIDE__CALL__INIT;
     call.body_case = PORTSIDE__CALL__BODY_GOODBYE;
     call.goodbye = &body;
     assert_code(ask(w, peer, &call), "ok");
+}
+
+static void
+goodbye(struct world *w, struct peer *peer, bool clean)
+{
+    goodbye_leaving(w, peer, clean, 0);
+}
+
+/* Restricted now, for so long, and not longer. */
+static bool
+restricted_for(struct world *w, struct peer *peer, uint64_t ms)
+{
+    for (uint64_t passed = 0; passed < ms; passed += 100) {
+        if (!restricted(w, peer))
+            return false;
+        advance(w, 100);
+    }
+    return !restricted(w, peer);
 }
 
 static uint64_t
@@ -647,8 +669,82 @@ after_a_restart_silent_agents_are_lost(void **state)
         passed += HEARTBEAT;
         assert_true(passed <= LEASE);
     }
+    /* Revoked, until nothing that it sent can take effect any more. */
     assert_int_equal(ps_fleet_revoke(w->fleet, a.id, NULL), PS_OK);
+    assert_true(restricted_for(
+        w, &b, LEASE + PS_FLEET_MARGIN_MS + PS_FLEET_WRITE_MARGIN_MS));
+}
+
+/* A cache whose statements may run for so long. */
+static void
+add_cache(struct world *w, int64_t query_timeout_ms)
+{
+    struct ps_cache_def def;
+    ps_def_init(&def);
+    ps_uuid_make(def.id);
+    snprintf(def.name, sizeof(def.name), "main");
+    snprintf(def.host, sizeof(def.host), "db");
+    def.type = PS_DEF_POSTGRES;
+    def.port = 5432;
+    def.query_timeout_ms = query_timeout_ms;
+    assert_int_equal(ps_db_cache_insert(w->db, &def, NULL), PS_OK);
+}
+
+static void
+what_a_dead_process_left_restricts_until_it_is_over(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a"), b = enroll(w, "b");
+    add_cache(w, 7000);
+    hello(w, &a);
+    hello(w, &b);
     assert_false(restricted(w, &b));
+    /* The same process again: it knows itself. */
+    hello(w, &a);
+    assert_flushed(w, 1);
+    assert_false(restricted(w, &b));
+    snprintf(a.instance, sizeof(a.instance), "two");
+    hello(w, &a);
+    assert_flushed(w, 2);
+    goodbye(w, &a, true);
+    assert_true(restricted_for(w, &b, 7000 + PS_FLEET_WRITE_MARGIN_MS));
+    assert_flushed(w, 3);
+    /* Over for good, and written down. */
+    restart(w);
+    hello(w, &b);
+    assert_false(restricted(w, &b));
+}
+
+static void
+a_restart_does_not_forget_what_was_left(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a"), b = enroll(w, "b");
+    add_cache(w, 7000);
+    hello(w, &a);
+    hello(w, &b);
+    snprintf(a.instance, sizeof(a.instance), "two");
+    hello(w, &a);
+    goodbye(w, &a, true);
+    restart(w);
+    hello(w, &b);
+    assert_true(restricted_for(w, &b, 7000 + PS_FLEET_WRITE_MARGIN_MS));
+    /* And it knows b's process. */
+    hello(w, &b);
+    assert_false(restricted(w, &b));
+}
+
+static void
+a_goodbye_says_what_it_leaves(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a"), b = enroll(w, "b");
+    hello(w, &a);
+    hello(w, &b);
+    goodbye_leaving(w, &a, true, 3000);
+    assert_flushed(w, 1);
+    assert_true(restricted_for(w, &b, 3000));
+    assert_flushed(w, 2);
 }
 
 static void
@@ -673,7 +769,7 @@ revoked_agents_are_told_and_their_writes_flushed(void **state)
     assert_int_equal(ps_fleet_forget(w->fleet, a.id, NULL), PS_OK);
     assert_int_equal(ps_fleet_forget(w->fleet, a.id, NULL), PS_NOT_FOUND);
     for (int i = 0; i < 6; i++) {
-        assert_false(restricted(w, &b));
+        assert_true(restricted(w, &b));
         advance(w, HEARTBEAT);
     }
     assert_flushed(w, 2);
@@ -904,6 +1000,9 @@ main(void)
         T(a_goodbye_restricts_nobody),
         T(an_unclean_goodbye_restricts),
         T(after_a_restart_silent_agents_are_lost),
+        T(what_a_dead_process_left_restricts_until_it_is_over),
+        T(a_restart_does_not_forget_what_was_left),
+        T(a_goodbye_says_what_it_leaves),
         T(revoked_agents_are_told_and_their_writes_flushed),
         T(a_global_write_waits_for_everybody),
         T(a_global_write_outlasts_a_dead_agent_by_its_lease),

@@ -86,6 +86,7 @@ ps_sessions_add(struct ps_sessions *s, const struct ps_agent *agent,
     member->magic = MEMBER_MAGIC;
     member->agent = *agent;
     member->heard_ms = now_ms;
+    member->unsettled_until_ms = now_ms + (uint64_t)agent->unsettled_ms;
     /* It may hold a lease that an earlier process of ours renewed. */
     if (agent->open)
         member->ghost_until_ms = lease_end(s, now_ms);
@@ -137,6 +138,23 @@ leave_ghost(struct ps_member *member)
     member->lease_until_ms = 0;
 }
 
+/* Writes it left behind may take effect for so long. */
+static void
+leave_unsettled(struct ps_member *member, uint64_t ms, uint64_t now_ms)
+{
+    member->unsettled_until_ms =
+        PS_MAX(member->agent.unsettled_ms ? member->unsettled_until_ms : 0,
+               now_ms + ms);
+    member->agent.unsettled_ms = (int64_t)(member->unsettled_until_ms - now_ms);
+}
+
+bool
+ps_sessions_died(const struct ps_member *member, const char *instance)
+{
+    return member->agent.open &&
+           (!instance[0] || strcmp(member->agent.instance, instance) != 0);
+}
+
 enum ps_rc
 ps_sessions_hello(struct ps_sessions *s, struct ps_member *member,
                   uint64_t now_ms, char secret[PS_SESSION_SECRET_HEX],
@@ -153,6 +171,8 @@ ps_sessions_hello(struct ps_sessions *s, struct ps_member *member,
     end_session(s, member);
     leave_ghost(member);
     *flush = member->agent.open ? PS_FLUSH : PS_NO_FLUSH;
+    if (member->agent.unsettled_ms)
+        leave_unsettled(member, (uint64_t)member->agent.unsettled_ms, now_ms);
     ps_random_bytes(random, sizeof(random));
     ps_hex(random, sizeof(random), secret);
     ps_sha256(ps_str_of(secret), member->session_hash);
@@ -204,7 +224,7 @@ ps_sessions_heartbeat(struct ps_sessions *s, struct ps_member *member,
 
 enum ps_flush
 ps_sessions_goodbye(struct ps_sessions *s, struct ps_member *member, bool clean,
-                    uint64_t now_ms)
+                    uint64_t unsettled_ms, uint64_t now_ms)
 {
     PS_CHECK_OBJ(member, MEMBER_MAGIC);
     PS_CHECK(member->connected);
@@ -217,12 +237,15 @@ ps_sessions_goodbye(struct ps_sessions *s, struct ps_member *member, bool clean,
     }
     member->agent.open = false;
     member->lease_until_ms = 0;
-    return PS_NO_FLUSH;
+    if (!unsettled_ms)
+        return PS_NO_FLUSH;
+    leave_unsettled(member, unsettled_ms, now_ms);
+    return PS_FLUSH;
 }
 
 enum ps_flush
 ps_sessions_revoke(struct ps_sessions *s, struct ps_member *member,
-                   uint64_t now_ms)
+                   uint64_t write_ms, uint64_t now_ms)
 {
     PS_CHECK_OBJ(member, MEMBER_MAGIC);
     bool was_open = member->agent.open;
@@ -232,6 +255,7 @@ ps_sessions_revoke(struct ps_sessions *s, struct ps_member *member,
     if (!was_open)
         return PS_NO_FLUSH;
     member->flush_at_ms = lease_end(s, now_ms);
+    leave_unsettled(member, member->flush_at_ms - now_ms + write_ms, now_ms);
     return PS_FLUSH;
 }
 
@@ -254,9 +278,11 @@ due_of(const struct ps_sessions *s, const struct ps_member *member)
         due = member->heard_ms + s->conf.lost_after_ms;
     if (member->flush_at_ms)
         due = PS_MIN(due, member->flush_at_ms);
-    /* Flushed and freed when no lease of it can be left. */
-    if (member->forgotten)
-        due = PS_MAX(member->flush_at_ms, member->ghost_until_ms);
+    if (member->agent.unsettled_ms)
+        due = PS_MIN(due, member->unsettled_until_ms);
+    /* Freed when no lease of it can be left. */
+    if (member->forgotten && due == UINT64_MAX)
+        due = member->ghost_until_ms;
     return due;
 }
 
@@ -277,7 +303,7 @@ remove_forgotten(struct ps_sessions *s, uint64_t now_ms)
     for (size_t i = 0; i < s->count; i++) {
         struct ps_member *member = s->members[i];
         if (member->forgotten && !member->flush_at_ms &&
-            member->ghost_until_ms <= now_ms)
+            !member->agent.unsettled_ms && member->ghost_until_ms <= now_ms)
             free_member(member);
         else
             s->members[kept++] = member;
@@ -300,7 +326,14 @@ ps_sessions_expire(struct ps_sessions *s, uint64_t now_ms,
             member->flush_at_ms = 0;
             flush = PS_FLUSH;
         }
-        if (member->agent.open && !member->lost) {
+        if (member->agent.unsettled_ms &&
+            member->unsettled_until_ms <= now_ms) {
+            member->agent.unsettled_ms = 0;
+            member->changed = true;
+            flush = PS_FLUSH;
+        }
+        if (member->agent.open && !member->lost &&
+            member->heard_ms + s->conf.lost_after_ms <= now_ms) {
             end_session(s, member);
             leave_ghost(member);
             member->lost = true;
@@ -316,11 +349,12 @@ ps_sessions_expire(struct ps_sessions *s, uint64_t now_ms,
 bool
 ps_sessions_restricted(struct ps_sessions *s)
 {
-    size_t at = 0;
-    struct ps_member *member;
-    while ((member = ps_sessions_next(s, &at)))
-        if (member->lost)
+    PS_CHECK_OBJ(s, SESSIONS_MAGIC);
+    for (size_t i = 0; i < s->count; i++) {
+        const struct ps_member *member = s->members[i];
+        if ((member->lost && !member->forgotten) || member->agent.unsettled_ms)
             return true;
+    }
     return false;
 }
 

@@ -19,7 +19,12 @@
  * 3. Whenever an open agent stops being heard, or comes back, or is revoked,
  *    writes may have gone unpublished: the function returns PS_FLUSH and the
  *    caller appends an invalidation of everything.
- * 4. A lease, as seen from here, ends lease + margin after the last heartbeat
+ * 4. What an agent had sent to a database may still run and commit there after
+ *    the agent is gone. When one comes back as another process, is revoked, or
+ *    says goodbye while it does not know a write's outcome, the fleet stays
+ *    restricted for as long as that may take ("unsettled"); then PS_FLUSH.
+ *    A restart of ours does not shorten it.
+ * 5. A lease, as seen from here, ends lease + margin after the last heartbeat
  *    was RECEIVED. The agent counts from when it sent it, so its own lease
  *    has ended by then, with no clocks compared.
  */
@@ -65,6 +70,9 @@ struct ps_member {
      * another one may still go by that lease. */
     uint64_t ghost_until_ms;
     uint64_t flush_at_ms; /* 0: no */
+    /* agent.unsettled_ms > 0: until then. */
+    uint64_t unsettled_until_ms;
+    bool changed; /* agent is to be written down */
     uint64_t applied;
     uint64_t config_version;
     struct ps_published published[PS_PUBLISH_WINDOW];
@@ -90,8 +98,12 @@ struct ps_member *ps_sessions_find(struct ps_sessions *sessions,
 /* *at starts at 0; NULL at the end. Forgotten ones are left out. */
 struct ps_member *ps_sessions_next(struct ps_sessions *sessions, size_t *at);
 
+/* Is this the hello of another process than the one that is open? Then that
+ * one died and may have left writes behind. */
+bool ps_sessions_died(const struct ps_member *member, const char *instance);
 /* A new session for this agent, which the caller has authenticated; an older
- * one ends. secret gets the session's secret. */
+ * one ends. secret gets the session's secret. What agent.unsettled_ms says
+ * counts from now. */
 PS_MUST_USE enum ps_rc ps_sessions_hello(struct ps_sessions *sessions,
                                          struct ps_member *member,
                                          uint64_t now_ms,
@@ -108,11 +120,14 @@ void ps_sessions_heartbeat(struct ps_sessions *sessions,
                            uint64_t config_version, uint64_t now_ms);
 PS_MUST_USE enum ps_flush ps_sessions_goodbye(struct ps_sessions *sessions,
                                               struct ps_member *member,
-                                              bool clean, uint64_t now_ms);
+                                              bool clean, uint64_t unsettled_ms,
+                                              uint64_t now_ms);
 /* For good. What it had in flight is flushed now and, by
- * ps_sessions_expire(), once more when its lease is surely over. */
+ * ps_sessions_expire(), once more when its lease is surely over; what its
+ * writes do within write_ms after that is taken care of. */
 PS_MUST_USE enum ps_flush ps_sessions_revoke(struct ps_sessions *sessions,
                                              struct ps_member *member,
+                                             uint64_t write_ms,
                                              uint64_t now_ms);
 /* A revoked agent is deleted. */
 void ps_sessions_forget(struct ps_sessions *sessions, struct ps_member *member);
@@ -127,7 +142,7 @@ ps_sessions_expire(struct ps_sessions *sessions, uint64_t now_ms,
  * never. */
 uint64_t ps_sessions_next_due(struct ps_sessions *sessions);
 
-/* Lost agents exist. */
+/* Agents are lost, or left behind what may still take effect. */
 bool ps_sessions_restricted(struct ps_sessions *sessions);
 
 /* When, at the latest, no agent can serve answers older than what is appended

@@ -7,7 +7,8 @@
 enum {
     LEASE = 2000,
     LOST_AFTER = 1500,
-    MARGIN = 100
+    MARGIN = 100,
+    WRITE = 35000
 };
 
 struct world {
@@ -124,7 +125,7 @@ a_clean_goodbye_leaves_nothing(void **state)
     struct ps_member *a = add(w, "a", false);
     hello(w, a);
     beat(w, a, 0);
-    assert_int_equal(ps_sessions_goodbye(w->sessions, a, true, w->now),
+    assert_int_equal(ps_sessions_goodbye(w->sessions, a, true, 0, w->now),
                      PS_NO_FLUSH);
     assert_false(a->agent.open);
     w->now += 100000;
@@ -208,7 +209,7 @@ an_unclean_goodbye_is_a_loss(void **state)
     struct ps_member *a = add(w, "a", false);
     hello(w, a);
     beat(w, a, 0);
-    assert_int_equal(ps_sessions_goodbye(w->sessions, a, false, w->now),
+    assert_int_equal(ps_sessions_goodbye(w->sessions, a, false, 0, w->now),
                      PS_FLUSH);
     assert_true(ps_sessions_restricted(w->sessions));
     assert_true(a->agent.open);
@@ -222,7 +223,8 @@ revoking_flushes_now_and_when_the_lease_is_over(void **state)
     hello(w, a);
     beat(w, a, 0);
     a->agent.revoked_ms = 1;
-    assert_int_equal(ps_sessions_revoke(w->sessions, a, w->now), PS_FLUSH);
+    assert_int_equal(ps_sessions_revoke(w->sessions, a, WRITE, w->now),
+                     PS_FLUSH);
     assert_int_equal(
         ps_sessions_authenticate(w->sessions, a->session_id, w->secret, &found),
         PS_FORBIDDEN);
@@ -232,19 +234,114 @@ revoking_flushes_now_and_when_the_lease_is_over(void **state)
     assert_int_equal(expire(w), PS_NO_FLUSH);
     w->now += 1;
     assert_int_equal(expire(w), PS_FLUSH);
+    /* Its last write, sent at the end of its lease, may still commit. */
+    assert_true(ps_sessions_restricted(w->sessions));
+    w->now += WRITE - 1;
+    assert_int_equal(expire(w), PS_NO_FLUSH);
+    w->now += 1;
+    assert_int_equal(expire(w), PS_FLUSH);
+    assert_false(ps_sessions_restricted(w->sessions));
     assert_int_equal(ps_sessions_next_due(w->sessions), UINT64_MAX);
     assert_int_equal(w->lost, 0);
 }
 
 static void
-revoking_lifts_the_restriction(void **state)
+revoking_lifts_the_restriction_once_nothing_is_left(void **state)
 {
     struct world *w = *state;
     struct ps_member *a = add(w, "a", true);
     w->now += LOST_AFTER;
     assert_int_equal(expire(w), PS_FLUSH);
     a->agent.revoked_ms = 1;
-    assert_int_equal(ps_sessions_revoke(w->sessions, a, w->now), PS_FLUSH);
+    assert_int_equal(ps_sessions_revoke(w->sessions, a, WRITE, w->now),
+                     PS_FLUSH);
+    assert_true(ps_sessions_restricted(w->sessions));
+    w->now += LEASE + MARGIN + WRITE;
+    assert_int_equal(expire(w), PS_FLUSH);
+    assert_false(ps_sessions_restricted(w->sessions));
+    assert_int_equal(ps_sessions_next_due(w->sessions), UINT64_MAX);
+}
+
+/* What the caller does with the hello of an instance. */
+static enum ps_flush
+hello_of(struct world *w, struct ps_member *member, const char *instance)
+{
+    if (ps_sessions_died(member, instance))
+        member->agent.unsettled_ms = WRITE;
+    snprintf(member->agent.instance, sizeof(member->agent.instance), "%s",
+             instance);
+    return hello(w, member);
+}
+
+static void
+a_new_process_leaves_writes_of_the_old_one(void **state)
+{
+    struct world *w = *state;
+    struct ps_member *a = add(w, "a", false);
+    assert_int_equal(hello_of(w, a, "1"), PS_NO_FLUSH);
+    assert_false(ps_sessions_restricted(w->sessions));
+    /* It was only away. */
+    assert_int_equal(hello_of(w, a, "1"), PS_FLUSH);
+    assert_false(ps_sessions_restricted(w->sessions));
+    assert_int_equal(hello_of(w, a, "2"), PS_FLUSH);
+    assert_true(ps_sessions_restricted(w->sessions));
+    for (unsigned passed = 0; passed + 1000 < WRITE; passed += 1000) {
+        w->now += 1000;
+        beat(w, a, 0);
+        assert_int_equal(expire(w), PS_NO_FLUSH);
+    }
+    assert_true(ps_sessions_restricted(w->sessions));
+    w->now += 1000;
+    beat(w, a, 0);
+    assert_int_equal(expire(w), PS_FLUSH);
+    assert_true(a->changed); /* to be written down */
+    assert_int_equal(a->agent.unsettled_ms, 0);
+    assert_false(ps_sessions_restricted(w->sessions));
+    assert_int_equal(w->lost, 0);
+}
+
+static void
+an_instance_that_is_not_told_counts_as_a_new_one(void **state)
+{
+    struct world *w = *state;
+    struct ps_member *a = add(w, "a", false);
+    hello_of(w, a, "");
+    assert_false(ps_sessions_restricted(w->sessions));
+    hello_of(w, a, "");
+    assert_true(ps_sessions_restricted(w->sessions));
+}
+
+static void
+a_goodbye_may_leave_a_write_behind(void **state)
+{
+    struct world *w = *state;
+    struct ps_member *a = add(w, "a", false);
+    hello_of(w, a, "1");
+    assert_int_equal(ps_sessions_goodbye(w->sessions, a, true, 700, w->now),
+                     PS_FLUSH);
+    assert_false(a->agent.open);
+    assert_true(ps_sessions_restricted(w->sessions));
+    /* The next process takes nothing of that away, and adds nothing. */
+    w->now += 300;
+    assert_int_equal(hello_of(w, a, "2"), PS_NO_FLUSH);
+    assert_true(ps_sessions_restricted(w->sessions));
+    w->now += 700;
+    beat(w, a, 0);
+    assert_int_equal(expire(w), PS_FLUSH);
+    assert_false(ps_sessions_restricted(w->sessions));
+}
+
+static void
+a_restart_of_ours_shortens_nothing(void **state)
+{
+    struct world *w = *state;
+    const struct ps_agent agent = {.id = "a", .unsettled_ms = 700};
+    assert_int_equal(ps_sessions_add(w->sessions, &agent, w->now), PS_OK);
+    assert_true(ps_sessions_restricted(w->sessions));
+    w->now += 699;
+    assert_int_equal(expire(w), PS_NO_FLUSH);
+    w->now += 1;
+    assert_int_equal(expire(w), PS_FLUSH);
     assert_false(ps_sessions_restricted(w->sessions));
 }
 
@@ -256,7 +353,8 @@ a_forgotten_agent_is_still_flushed(void **state)
     hello(w, a);
     beat(w, a, 0);
     a->agent.revoked_ms = 1;
-    assert_int_equal(ps_sessions_revoke(w->sessions, a, w->now), PS_FLUSH);
+    assert_int_equal(ps_sessions_revoke(w->sessions, a, WRITE, w->now),
+                     PS_FLUSH);
     ps_sessions_forget(w->sessions, a);
     assert_null(ps_sessions_find(w->sessions, "a"));
     /* Its lease counts as long as it may be served from. */
@@ -264,6 +362,10 @@ a_forgotten_agent_is_still_flushed(void **state)
     w->now += LEASE + MARGIN;
     assert_int_equal(expire(w), PS_FLUSH);
     assert_true(ps_sessions_settled(w->sessions, "x", 1, w->now));
+    assert_true(ps_sessions_restricted(w->sessions));
+    w->now += WRITE;
+    assert_int_equal(expire(w), PS_FLUSH);
+    assert_false(ps_sessions_restricted(w->sessions));
     assert_int_equal(ps_sessions_next_due(w->sessions), UINT64_MAX);
 }
 
@@ -365,7 +467,11 @@ main(void)
         T(known_from_before_and_back_flushes),
         T(an_unclean_goodbye_is_a_loss),
         T(revoking_flushes_now_and_when_the_lease_is_over),
-        T(revoking_lifts_the_restriction),
+        T(revoking_lifts_the_restriction_once_nothing_is_left),
+        T(a_new_process_leaves_writes_of_the_old_one),
+        T(an_instance_that_is_not_told_counts_as_a_new_one),
+        T(a_goodbye_may_leave_a_write_behind),
+        T(a_restart_of_ours_shortens_nothing),
         T(a_forgotten_agent_is_still_flushed),
         T(settled_when_all_others_have_applied),
         T(settled_when_the_lease_is_over),

@@ -72,6 +72,8 @@ read_agent(struct query *q, struct ps_agent *agent)
     agent->last_seen_ms = column_int(q);
     agent->revoked_ms = column_int(q);
     agent->open = column_int(q) != 0;
+    column_text(q, agent->instance, sizeof(agent->instance));
+    agent->unsettled_ms = column_int(q);
 }
 
 static enum ps_rc
@@ -143,6 +145,8 @@ ps_db_agent_update(struct ps_db *db, const struct ps_agent *agent,
     query_time(&q, agent->last_seen_ms);
     query_int(&q, agent->open);
     query_int(&q, agent->certificate_expires_ms);
+    query_text(&q, agent->instance);
+    query_int(&q, agent->unsettled_ms);
     query_text(&q, agent->id);
     enum ps_rc rc = query_run(&q, &changes);
     return rc == PS_OK && !changes ? agent_not_found(err) : rc;

@@ -120,6 +120,12 @@ struct ps_agent {
     int64_t last_seen_ms, revoked_ms;
     /* Said hello and not goodbye: it may be running now. */
     bool open;
+    /* Of its process; "" unknown. */
+    char instance[37];
+    /* Writes that it left behind may take effect for so long after the moment
+     * it was noticed; 0: there are none. A duration, so that no wall clock
+     * is trusted. */
+    int64_t unsettled_ms;
 };
 PS_MUST_USE enum ps_rc
 ps_db_agent_each(struct ps_db *db,
@@ -132,8 +138,8 @@ PS_MUST_USE enum ps_rc ps_db_agent_get(struct ps_db *db, const char *id,
 PS_MUST_USE enum ps_rc ps_db_agent_name_taken(struct ps_db *db,
                                               const char *name, bool *taken,
                                               struct ps_err *err);
-/* Writes endpoint, hostname, version, last_seen_ms, open and
- * certificate_expires_ms. */
+/* Writes endpoint, hostname, version, last_seen_ms, open,
+ * certificate_expires_ms, instance and unsettled_ms. */
 PS_MUST_USE enum ps_rc ps_db_agent_update(struct ps_db *db,
                                           const struct ps_agent *agent,
                                           struct ps_err *err);

@@ -70,7 +70,8 @@ enum {
                    "AND revoked_ms IS NULL LIMIT 1")                           \
     X(AGENT_UPDATE,                                                            \
       "UPDATE agents SET endpoint = ?, hostname = ?, version = ?, "            \
-      "last_seen_ms = ?, open = ?, certificate_expires_ms = ? WHERE id = ?")   \
+      "last_seen_ms = ?, open = ?, certificate_expires_ms = ?, "               \
+      "instance = ?, unsettled_ms = ? WHERE id = ?")                           \
     X(AGENT_REVOKE, "UPDATE agents SET revoked_ms = coalesce(revoked_ms, ?), " \
                     "open = 0 WHERE id = ?")                                   \
     X(AGENT_DELETE, "DELETE FROM agents WHERE id = ?")                         \
@@ -125,9 +126,10 @@ enum {
 #define RULE_COLUMNS                          \
     "id, cache_id, type, key, mode, ttl_ms, " \
     "stale_if_error_ms, stale_while_revalidate_ms, created_ms, updated_ms"
-#define AGENT_COLUMNS                                              \
-    "id, name, region, endpoint, hostname, version, secret_hash, " \
-    "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open"
+#define AGENT_COLUMNS                                                       \
+    "id, name, region, endpoint, hostname, version, secret_hash, "          \
+    "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open, " \
+    "instance, unsettled_ms"
 #define JOIN_COLUMNS \
     "id, region, name, agent_id, secret_hash, created_ms, expires_ms, used_ms"
 #define TOKEN_COLUMNS "id, name, hash, created_ms, last_used_ms"

@@ -95,6 +95,9 @@ static const char *const migrations[] = {
     /* 4: stale-while-revalidate */
     "ALTER TABLE rules ADD COLUMN stale_while_revalidate_ms INTEGER NOT NULL "
     "DEFAULT 0;",
+    /* 5: what an agent that died may have left behind */
+    "ALTER TABLE agents ADD COLUMN instance TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE agents ADD COLUMN unsettled_ms INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* Once per start, so not among the prepared statements. */
