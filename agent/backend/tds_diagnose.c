@@ -191,7 +191,8 @@ ps_tds_diagnose(const struct ps_tds_target *target, struct ps_err *err)
         return rc;
     if (encryption == SPEAKS_OTHERWISE)
         return ps_err_set(err, PS_ORIGIN_PROTOCOL, NULL);
-    if (encryption == SAYS_NOTHING || target->tls == PS_TLS_DISABLE)
+    if (encryption == SAYS_NOTHING || target->tls == PS_TLS_DISABLE ||
+        ps_tds_handshake_went_well())
         return ps_err_set(err, PS_ORIGIN_LOST,
                           "the database closed the connection before the "
                           "login was done");

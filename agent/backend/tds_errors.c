@@ -54,10 +54,14 @@ ps_tds_statement_error(const struct ps_tds_diag *diag, bool stopping,
 {
     /* FreeTDS's numbers; the server's own errors never have these states. */
     bool own = diag->number >= 20000 && diag->number < 20300;
+    /* "Unknown error": a failure without a reason, as when the server went in
+     * the middle of a reply. Errors of the server have numbers. */
+    bool unexplained = is_state(diag, "HY000") && diag->number == 0;
     if (is_state(diag, "HY008") || (stopping && diag->number == 0)) {
         /* A cancel in the middle of a row is an invalid state to FreeTDS. */
         result->cancelled = true;
-    } else if (is_state(diag, "08") || is_state(diag, "HYT") || own) {
+    } else if (is_state(diag, "08") || is_state(diag, "HYT") || own ||
+               unexplained) {
         result->broken = true;
     }
     if (result->err.rc != PS_OK)

@@ -103,6 +103,8 @@ PS_MUST_USE enum ps_rc ps_tds_params_bind(struct ps_tds_odbc *odbc,
                                           struct ps_tds_bound **bound);
 void ps_tds_params_free(struct ps_tds_bound **bound);
 
+/* tds_reset.c: has a TLS handshake of this process gone well? */
+bool ps_tds_handshake_went_well(void);
 /* tds_reset.c: the next request begins with a reset; did it? */
 void ps_tds_reset_arm(void);
 bool ps_tds_reset_sent(void);

@@ -10,6 +10,9 @@
  *
  * Armed while nothing is under way, for the next request. Whether the bit
  * was set is told, so that a FreeTDS that sends otherwise is noticed.
+ *
+ * The same way one learns whether a TLS handshake went well, which FreeTDS
+ * tells nobody.
  */
 #include "agent/backend/tds_odbc.h"
 #include "agent/backend/tds_wire.h"
@@ -24,11 +27,15 @@ enum {
     PACKET_HEAD = 8,
     STATUS_AT = 1,
     RESETCONNECTION = 0x08,
+    GNUTLS_INTERNAL_ERROR = -59,
     SQL_BATCH = 1,
     RPC = 3
 };
 
+int gnutls_handshake(void *session);
+
 static atomic_bool armed;
+static atomic_bool went_well;
 
 void
 ps_tds_reset_arm(void)
@@ -71,13 +78,20 @@ sent(char *copy, ssize_t n)
     return n;
 }
 
+/* GnuTLS's own function of this name. */
+static void *
+find_real(const char *name)
+{
+    void *library = dlopen("libgnutls.so.30", RTLD_NOW | RTLD_NOLOAD);
+    return library ? dlsym(library, name) : NULL;
+}
+
 ssize_t
 gnutls_record_send(void *session, const void *data, size_t size)
 {
     static ssize_t (*real)(void *, const void *, size_t);
     if (!real) {
-        void *library = dlopen("libgnutls.so.30", RTLD_NOW | RTLD_NOLOAD);
-        void *found = library ? dlsym(library, "gnutls_record_send") : NULL;
+        void *found = find_real("gnutls_record_send");
         if (!found) {
             errno = EIO;
             return -1;
@@ -86,6 +100,27 @@ gnutls_record_send(void *session, const void *data, size_t size)
     }
     char *copy = with_bit(data, size);
     return sent(copy, real(session, copy ? copy : data, size));
+}
+
+int
+gnutls_handshake(void *session)
+{
+    static int (*real)(void *);
+    if (!real) {
+        void *found = find_real("gnutls_handshake");
+        if (!found)
+            return GNUTLS_INTERNAL_ERROR;
+        memcpy(&real, &found, sizeof(real));
+    }
+    int result = real(session);
+    went_well = went_well || result == 0;
+    return result;
+}
+
+bool
+ps_tds_handshake_went_well(void)
+{
+    return went_well;
 }
 
 ssize_t

@@ -30,7 +30,8 @@ export class Relay {
     }
     near.on('data', (data) => this.#pass(pair, far, data));
     far.on('data', (data) => {
-      const left = this.cutAfterBytes === null ? Infinity : this.cutAfterBytes - pair.said;
+      const cutAt = Math.min(this.cutAfterBytes ?? Infinity, pair.cutAt ?? Infinity);
+      const left = cutAt - pair.said;
       pair.said += data.length;
       this.#pass(pair, near, data.subarray(0, Math.max(0, Math.min(left, data.length))));
       if (data.length >= left) setTimeout(end, this.delayMs + pair.delayMs + 5);
@@ -46,6 +47,11 @@ export class Relay {
     const delayMs = this.delayMs + pair.delayMs;
     if (delayMs > 0) setTimeout(go, delayMs);
     else go();
+  }
+
+  // Each of the connections there are is cut after n more bytes of the target.
+  cutEachAfter(n) {
+    for (const pair of this.pairs) pair.cutAt = pair.said + n;
   }
 
   get connections() { return this.pairs.size; }

@@ -55,6 +55,7 @@ export class TdsServer {
     await this.boot(this.port);
   }
 
+  get pid() { return this.process.pid; }
   async stop(signal = 'SIGTERM') { await this.process.stop(signal); }
   pause() { this.process.signal('SIGSTOP'); }
   resume() { this.process.signal('SIGCONT'); }

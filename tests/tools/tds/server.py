@@ -166,6 +166,8 @@ class Connection:
             error = SqlError(18456, f"Login failed for user '{user}'.", 14)
         elif database.lower() not in [n.lower() for n in self.server.storage.names]:
             error = SqlError(4060, f'Cannot open database "{database}" requested by the login. The login failed.', 11)
+        elif user in self.server.disabled:
+            error = SqlError(18470, f"Login failed for user '{user}'. Reason: The account is disabled.", 14)
         elif self.server.full():
             error = SqlError(17809, 'Could not connect because the maximum number of user connections has been reached.', 20)
         if error:
@@ -310,7 +312,7 @@ class Server:
         for name in options.database or ['app']:
             self.storage.create(name)
         self.verbose, self.limit, self.resets = options.verbose, options.max_connections, 0
-        self.blind = set(options.blind or ())
+        self.blind, self.disabled = set(options.blind or ()), set()
         self.context = None
         if options.cert:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -390,12 +392,14 @@ def main():
     parser.add_argument('--encrypt', choices=('on', 'off', 'required', 'none'), default='on')
     parser.add_argument('--max-connections', type=int, default=0)
     parser.add_argument('--blind', action='append', help='a user without VIEW DEFINITION; may be repeated')
+    parser.add_argument('--directory', help='of the databases, which stay there; default: a new one that goes')
     parser.add_argument('--verbose', action='store_true')
     options = parser.parse_args()
-    directory = tempfile.mkdtemp(prefix='portside-tds-')
+    directory = options.directory or tempfile.mkdtemp(prefix='portside-tds-')
 
     def end(*_):
-        shutil.rmtree(directory, ignore_errors=True)
+        if not options.directory:
+            shutil.rmtree(directory, ignore_errors=True)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)

@@ -581,6 +581,9 @@ class Session:
         self.out.done(None)
 
     def do_alter(self, statement):
+        if statement[1].word == 'LOGIN':
+            change = self.server.disabled.add if statement[3].word == 'DISABLE' else self.server.disabled.discard
+            change(statement[2].name)
         if statement[1].word == 'TABLE' and find(statement, 'ADD') > 0:
             parts, at = name_at(statement, 2)
             database, local = storage.split_name(parts, self.database)
