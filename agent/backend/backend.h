@@ -61,10 +61,14 @@ struct ps_statement {
     size_t n_params;
     uint64_t timeout_ms; /* then it is cancelled: PS_QUERY_TIMEOUT */
     bool may_write;      /* a lost connection is PS_OUTCOME_UNKNOWN */
-    bool begins;         /* it opens a transaction and does nothing else: who
-                            wrote the text vouches for it */
-    bool single;         /* PostgreSQL: the extended protocol, which takes one
-                            statement only, without parameters too */
+    /* Sent before it on the same connection, for where a protocol takes one
+     * statement at a time (SET TRANSACTION before BEGIN); absent: nothing.
+     * The engine's; drivers do not look at it. */
+    struct ps_str prelude;
+    bool begins; /* it opens a transaction and does nothing else: who
+                    wrote the text vouches for it */
+    bool single; /* PostgreSQL: the extended protocol, which takes one
+                    statement only, without parameters too */
 };
 
 /* State of the session after an operation, as the server reports it. */

@@ -36,22 +36,40 @@ struct ps_batch {
     uint64_t pool_us, origin_us;
 };
 
+#define LEVEL_TABLE(X)                      \
+    X(READ_UNCOMMITTED, "READ UNCOMMITTED") \
+    X(READ_COMMITTED, "READ COMMITTED")     \
+    X(REPEATABLE_READ, "REPEATABLE READ")   \
+    X(SERIALIZABLE, "SERIALIZABLE")
+
 const char *
 ps_isolation_sql(enum ps_isolation isolation)
 {
     switch (isolation) {
-    case PS_ISOLATION_READ_UNCOMMITTED:
-        return "READ UNCOMMITTED";
-    case PS_ISOLATION_READ_COMMITTED:
-        return "READ COMMITTED";
-    case PS_ISOLATION_REPEATABLE_READ:
-        return "REPEATABLE READ";
-    case PS_ISOLATION_SERIALIZABLE:
-        return "SERIALIZABLE";
+#define X(name, text)         \
+    case PS_ISOLATION_##name: \
+        return text;
+        LEVEL_TABLE(X)
+#undef X
     case PS_ISOLATION_DEFAULT:
         break;
     }
     return "";
+}
+
+struct ps_str
+ps_isolation_prelude(enum ps_isolation isolation)
+{
+    switch (isolation) {
+#define X(name, text)         \
+    case PS_ISOLATION_##name: \
+        return PS_STR("SET TRANSACTION ISOLATION LEVEL " text);
+        LEVEL_TABLE(X)
+#undef X
+    case PS_ISOLATION_DEFAULT:
+        break;
+    }
+    return PS_STR_NONE;
 }
 
 /* ---- BEGIN, COMMIT, ROLLBACK ---- */
@@ -63,29 +81,41 @@ batch_of(struct ps_req *req)
     return x->batch;
 }
 
+/* PostgreSQL has it all in one statement. */
 static const char *
-begin_sql(const struct ps_batch_mode *mode, enum ps_provider provider,
-          struct ps_arena *arena)
+begin_postgres(const struct ps_batch_mode *mode, struct ps_arena *arena)
 {
-    const char *isolation = ps_isolation_sql(mode->isolation);
     bool chosen = mode->isolation != PS_ISOLATION_DEFAULT;
-    switch (provider) {
+    return ps_arena_printf(
+        arena, "BEGIN%s%s%s%s", chosen ? " ISOLATION LEVEL " : "",
+        ps_isolation_sql(mode->isolation), mode->read_only ? " READ ONLY" : "",
+        mode->deferrable ? " DEFERRABLE" : "");
+}
+
+static enum ps_rc
+prepare_begin(const struct ps_batch_mode *mode, const struct ps_req *req,
+              struct ps_statement *out, struct ps_err *err)
+{
+    const char *text = NULL;
+    switch (req->provider) {
     case PS_PROVIDER_MYSQL:
     case PS_PROVIDER_MARIADB:
-        return ps_arena_printf(arena, "%s%s%sSTART TRANSACTION%s",
-                               chosen ? "SET TRANSACTION ISOLATION LEVEL " : "",
-                               isolation, chosen ? "; " : "",
-                               mode->read_only ? " READ ONLY" : "");
+        text = mode->read_only ? "START TRANSACTION READ ONLY"
+                               : "START TRANSACTION";
+        break;
     case PS_PROVIDER_MSSQL:
-        return ps_arena_printf(arena, "%s%s%sBEGIN TRANSACTION",
-                               chosen ? "SET TRANSACTION ISOLATION LEVEL " : "",
-                               isolation, chosen ? "; " : "");
+        text = "BEGIN TRANSACTION";
+        break;
     default:
-        return ps_arena_printf(arena, "BEGIN%s%s%s%s",
-                               chosen ? " ISOLATION LEVEL " : "", isolation,
-                               mode->read_only ? " READ ONLY" : "",
-                               mode->deferrable ? " DEFERRABLE" : "");
+        text = begin_postgres(mode, req->arena);
+        break;
     }
+    if (!text)
+        return ps_err_set(err, PS_NO_MEMORY, NULL);
+    *out = (struct ps_statement){.sql = ps_str_of(text), .begins = true};
+    if (req->provider != PS_PROVIDER_POSTGRES)
+        out->prelude = ps_isolation_prelude(mode->isolation);
+    return PS_OK;
 }
 
 static enum ps_rc
@@ -93,15 +123,11 @@ prepare_control(struct ps_req *req, struct ps_statement *out,
                 struct ps_err *err)
 {
     const struct ps_batch *batch = batch_of(req);
-    const char *text = "COMMIT";
     if (batch->phase == PHASE_BEGIN)
-        text = begin_sql(&batch->mode, req->provider, req->arena);
-    else if (batch->phase == PHASE_ROLLBACK)
-        text = "ROLLBACK";
-    if (!text)
-        return ps_err_set(err, PS_NO_MEMORY, NULL);
-    *out = (struct ps_statement){.sql = ps_str_of(text),
-                                 .begins = batch->phase == PHASE_BEGIN};
+        return prepare_begin(&batch->mode, req, out, err);
+    *out = (struct ps_statement){.sql = batch->phase == PHASE_COMMIT
+                                            ? PS_STR("COMMIT")
+                                            : PS_STR("ROLLBACK")};
     return PS_OK;
 }
 

@@ -36,6 +36,10 @@ struct ps_batch_mode {
 /* "SERIALIZABLE" and its like; "" for the default. */
 const char *ps_isolation_sql(enum ps_isolation isolation);
 
+/* The statement that chooses it for the next transaction; absent for the
+ * default. */
+struct ps_str ps_isolation_prelude(enum ps_isolation isolation);
+
 struct ps_batch;
 
 /*

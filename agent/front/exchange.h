@@ -13,6 +13,7 @@
 #include "agent/front/batch.h"
 #include "agent/front/buffers.h"
 #include "agent/front/neon.h"
+#include "agent/front/planetscale.h"
 #include "agent/front/polyscale.h"
 #include "agent/front/query.h"
 #include "agent/front/reply.h"
@@ -44,6 +45,7 @@ struct ps_exchange {
         struct ps_polyscale_request polyscale;
         struct ps_query_request query;
         struct ps_neon_request neon;
+        struct ps_planetscale_request planetscale;
     } request;
     bool started;           /* by ps_req_start: ps_req_done is due */
     struct ps_batch *batch; /* several statements; or NULL */

@@ -38,5 +38,7 @@ struct ps_protocol {
 extern const struct ps_protocol ps_protocol_polyscale;
 extern const struct ps_protocol ps_protocol_query;
 extern const struct ps_protocol ps_protocol_neon;
+extern const struct ps_protocol ps_protocol_planetscale; /* Execute */
+extern const struct ps_protocol ps_protocol_planetscale_session;
 
 #endif

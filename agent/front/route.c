@@ -7,6 +7,8 @@ enum target {
     TARGET_NONE,
     TARGET_SQL,
     TARGET_QUERY,
+    TARGET_EXECUTE,
+    TARGET_CREATE_SESSION,
     TARGET_HEALTHZ,
     TARGET_READYZ
 };
@@ -15,12 +17,14 @@ static const struct {
     struct ps_str path;
     enum target target;
 } targets[] = {
-    {{"/sql", 4},      TARGET_SQL    },
+    {{"/sql", 4},                                   TARGET_SQL           },
  /* What clients make of an endpoint that ends in a slash. */
-    {{"//sql", 5},     TARGET_SQL    },
-    {{"/v1/query", 9}, TARGET_QUERY  },
-    {{"/healthz", 8},  TARGET_HEALTHZ},
-    {{"/readyz", 7},   TARGET_READYZ },
+    {{"//sql", 5},                                  TARGET_SQL           },
+    {{"/v1/query", 9},                              TARGET_QUERY         },
+    {{"/psdb.v1alpha1.Database/Execute", 31},       TARGET_EXECUTE       },
+    {{"/psdb.v1alpha1.Database/CreateSession", 37}, TARGET_CREATE_SESSION},
+    {{"/healthz", 8},                               TARGET_HEALTHZ       },
+    {{"/readyz", 7},                                TARGET_READYZ        },
 };
 
 static enum target
@@ -161,6 +165,12 @@ ps_route(struct ps_http *http)
         return;
     case TARGET_QUERY:
         route_protocol(http, &ps_protocol_query);
+        return;
+    case TARGET_EXECUTE:
+        route_protocol(http, &ps_protocol_planetscale);
+        return;
+    case TARGET_CREATE_SESSION:
+        route_protocol(http, &ps_protocol_planetscale_session);
         return;
     case TARGET_HEALTHZ:
         route_healthz(http);

@@ -91,9 +91,9 @@ enum ps_reason {
 /* Part of the key (hazard 27): one for each form of the bytes. */
 enum ps_result_format {
     PS_FORMAT_POLYSCALE = 1,
-    PS_FORMAT_PLANETSCALE = 2,
-    PS_FORMAT_QUERY = 8, /* to 11: array rows + 1, NDJSON + 2 */
-    PS_FORMAT_NEON = 16  /* to 19: array rows + 1, raw text + 2 */
+    PS_FORMAT_PLANETSCALE = 2, /* and 3: without rows */
+    PS_FORMAT_QUERY = 8,       /* to 11: array rows + 1, NDJSON + 2 */
+    PS_FORMAT_NEON = 16        /* to 19: array rows + 1, raw text + 2 */
 };
 
 struct ps_entry; /* agent/cache/store.h */

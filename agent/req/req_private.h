@@ -147,6 +147,8 @@ struct ps_run {
     struct ps_list verify_waiters;
 
     struct ps_statement statement;
+    struct ps_statement prelude; /* of it, while that runs */
+    bool prelude_sent;
     struct ps_sql_analysis *analysis;
     uint32_t tally;             /* id of its template */
     struct ps_space *space;     /* reference or NULL */

@@ -193,6 +193,16 @@ interrupt_execute(struct ps_run *run)
     ps_conn_cancel(run->conn);
 }
 
+static void
+on_prelude(void *arg, const struct ps_outcome *outcome)
+{
+    struct ps_run *run = arg;
+    PS_CHECK_OBJ(run, PS_RUN_MAGIC);
+    run->outcome = *outcome;
+    ps_run_continue(run,
+                    outcome->rc == PS_OK ? PS_STEP_EXECUTE : PS_STEP_JUDGE);
+}
+
 enum ps_next
 ps_step_execute(struct ps_run *run)
 {
@@ -208,6 +218,14 @@ ps_step_execute(struct ps_run *run)
     ps_rows_json_set_provider(run->encoder, (int)run->conf->provider);
     if (run->req->protocol->style)
         ps_rows_json_set_style(run->encoder, run->req->protocol->style);
+    if (run->statement.prelude.len && !run->prelude_sent) {
+        run->prelude_sent = true;
+        run->prelude =
+            (struct ps_statement){.sql = run->statement.prelude,
+                                  .timeout_ms = run->statement.timeout_ms};
+        ps_conn_execute(run->conn, &run->prelude, NULL, on_prelude, run);
+        return PS_NEXT_WAIT;
+    }
     run->interrupt = interrupt_execute;
     ps_conn_execute(run->conn, &run->statement, ps_rows_json_sink(run->encoder),
                     on_executed, run);
@@ -280,6 +298,7 @@ ps_step_judge(struct ps_run *run)
     run->req->reply.origin_us += run->outcome.origin_us;
     if (may_retry(run) && lost_pooled(run)) {
         run->retried = true;
+        run->prelude_sent = false;
         ps_run_release(run, PS_POOL_DISCARD);
         return ps_go(&run->step, PS_STEP_ACQUIRE);
     }

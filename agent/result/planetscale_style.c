@@ -183,6 +183,40 @@ row(struct ps_buf *out, const struct ps_cell *cells, size_t n)
     ps_buf_append_c(out, "\"}");
 }
 
+/* Vitess' code (vtrpc.proto: enum Code) of what MySQL said. */
+static const char *
+code_of(unsigned number)
+{
+    switch (number) {
+    case 1007:
+    case 1050:
+    case 1062:
+        return "ALREADY_EXISTS";
+    case 1044:
+    case 1142:
+    case 1143:
+    case 1227:
+        return "PERMISSION_DENIED";
+    case 1049:
+    case 1054:
+    case 1146:
+        return "NOT_FOUND";
+    case 1064:
+    case 1366:
+    case 1406:
+        return "INVALID_ARGUMENT";
+    case 1205:
+    case 1213:
+        return "ABORTED";
+    case 1048:
+    case 1451:
+    case 1452:
+        return "FAILED_PRECONDITION";
+    default:
+        return "UNKNOWN";
+    }
+}
+
 /* MySQL says it in this way itself; ORMs read number and state from the end of
  * the text. */
 static void
@@ -190,7 +224,9 @@ error(struct ps_buf *out, const struct ps_origin_error *error)
 {
     const char *message = error->fields[PS_ORIGIN_ERROR_MESSAGE];
     const char *state = error->fields[PS_ORIGIN_ERROR_CODE];
-    ps_buf_append_c(out, "{\"code\":\"UNKNOWN\",\"message\":");
+    ps_buf_append_c(out, "{\"code\":\"");
+    ps_buf_append_c(out, code_of(error->number));
+    ps_buf_append_c(out, "\",\"message\":");
     ps_origin_text_json(out, message ? message : "");
     if (out->len > 0)
         out->len--; /* the quote */
@@ -200,3 +236,37 @@ error(struct ps_buf *out, const struct ps_origin_error *error)
 
 const struct ps_rows_style ps_planetscale_style = {
     .begin = begin, .between = ",", .end = end, .row = row, .error = error};
+
+static void
+silent_begin(struct ps_buf *out, int provider, const struct ps_column *columns,
+             size_t n)
+{
+    (void)out;
+    (void)provider;
+    (void)columns;
+    (void)n;
+}
+
+static void
+silent_row(struct ps_buf *out, const struct ps_cell *cells, size_t n)
+{
+    (void)out;
+    (void)cells;
+    (void)n;
+}
+
+static void
+silent_end(struct ps_buf *out, const struct ps_result_end *end, bool any_set,
+           uint64_t n_rows)
+{
+    (void)end;
+    (void)any_set;
+    (void)n_rows;
+    ps_buf_append_c(out, "{}");
+}
+
+const struct ps_rows_style ps_planetscale_silent_style = {.begin = silent_begin,
+                                                          .between = "",
+                                                          .end = silent_end,
+                                                          .row = silent_row,
+                                                          .error = error};

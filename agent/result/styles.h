@@ -19,6 +19,8 @@ extern const struct ps_rows_style ps_neon_style[2][2]; /* [arrays][raw] */
 
 /* PlanetScale: the value of "result". */
 extern const struct ps_rows_style ps_planetscale_style;
+/* The same without any of it: {} */
+extern const struct ps_rows_style ps_planetscale_silent_style;
 
 /* Text of the origin's, which may not be UTF-8, as a JSON string; NULL: null.
  */
