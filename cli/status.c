@@ -1,5 +1,7 @@
 /* psctl status | version | help. */
+#include "cli/complete.h"
 #include "cli/ctl.h"
+#include "cli/manual.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -121,6 +123,38 @@ help_json(struct ps_ctl *ctl)
 }
 
 static enum ps_exit
+print_all(struct ps_buf *out)
+{
+    ps_out_print(out);
+    ps_buf_done(out);
+    return PS_EXIT_OK;
+}
+
+static enum ps_exit
+completion(struct ps_ctl *ctl)
+{
+    struct ps_buf out;
+    const char *what = ps_ctl_operand(ctl, 0);
+    const char *script = ps_complete_script(what);
+    bool words = strcmp(what, "words") == 0;
+    if (!script && !(words && ctl->args.n_operands > 1))
+        return ps_ctl_fail(ctl, PS_EXIT_USAGE, "usage",
+                           "there is a completion for bash, zsh and fish, not "
+                           "for `%s`",
+                           what);
+    if (!words && ctl->args.n_operands > 1)
+        return ps_ctl_fail(ctl, PS_EXIT_USAGE, "usage",
+                           "`%s` is one argument too many",
+                           ps_ctl_operand(ctl, 1));
+    ps_buf_init(&out, PS_OUT_MAX);
+    if (words)
+        ps_complete(ctl->args.operands + 1, ctl->args.n_operands - 1, &out);
+    else
+        ps_buf_append_c(&out, script);
+    return print_all(&out);
+}
+
+static enum ps_exit
 help(struct ps_ctl *ctl)
 {
     char name[128] = "";
@@ -131,6 +165,11 @@ help(struct ps_ctl *ctl)
                                ps_ctl_operand(ctl, i));
     if (ctl->json)
         return help_json(ctl);
+    if (ps_ctl_value(ctl, "man")) {
+        ps_buf_init(&out, PS_OUT_MAX);
+        ps_manual(&out);
+        return print_all(&out);
+    }
     const struct ps_command *c = ps_command_find(name);
     if (c == NULL && name[0] && !ps_group_exists(name)) {
         const char *best = ps_command_nearest(name);
@@ -144,12 +183,15 @@ help(struct ps_ctl *ctl)
         ps_help_command(c, &out);
     else
         ps_help_group(name, &out);
-    ps_out_print(&out);
-    ps_buf_done(&out);
-    return PS_EXIT_OK;
+    return print_all(&out);
 }
 
 /* clang-format off */
+static const struct ps_option help_options[] = {
+    {.name = "man", .help = "the whole manual page, as troff"},
+    {.name = NULL},
+};
+
 const struct ps_command ps_status_commands[] = {
     {
         .name = "status",
@@ -164,9 +206,25 @@ const struct ps_command ps_status_commands[] = {
         .run = version,
     },
     {
+        .name = "completion",
+        .synopsis = "bash|zsh|fish",
+        .summary = "print a script by which a shell completes psctl's words",
+        .details =
+            "For one session:\n"
+            "  eval \"$(psctl completion bash)\"\n"
+            "  eval \"$(psctl completion zsh)\"\n"
+            "  psctl completion fish | source\n"
+            "The scripts ask `psctl completion words -- WORD...`, which prints "
+            "what may stand for the last word.",
+        .min_operands = 1,
+        .max_operands = -1,
+        .run = completion,
+    },
+    {
         .name = "help",
-        .synopsis = "[COMMAND]",
+        .synopsis = "[COMMAND] [--man]",
         .summary = "explain a command; with --json the whole command table",
+        .options = help_options,
         .max_operands = 3,
         .run = help,
     },

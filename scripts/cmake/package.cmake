@@ -74,7 +74,29 @@ ps_manual(portside-controlplane controlplane portside-controlplane 8
     "control plane of the Portside database cache" --help)
 ps_manual(portside-agent agent portside-agent 8
     "agent of the Portside database cache" "run --help")
-ps_manual(psctl cli psctl 1 "operate the Portside database cache" --help)
+# psctl's manual and completions come from its own table.
+add_custom_command(
+    OUTPUT ${CMAKE_BINARY_DIR}/man/psctl.1.gz
+        ${CMAKE_BINARY_DIR}/man/psctl.bash ${CMAKE_BINARY_DIR}/man/psctl.fish
+        ${CMAKE_BINARY_DIR}/man/_psctl
+    COMMAND ${CMAKE_COMMAND} -E make_directory man
+    COMMAND bin/psctl help --man > man/psctl.1
+    COMMAND gzip -9 -n -f man/psctl.1
+    COMMAND bin/psctl completion bash > man/psctl.bash
+    COMMAND bin/psctl completion fish > man/psctl.fish
+    COMMAND bin/psctl completion zsh > man/_psctl
+    DEPENDS psctl
+    WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
+    VERBATIM)
+add_custom_target(man-psctl ALL DEPENDS ${CMAKE_BINARY_DIR}/man/psctl.1.gz)
+install(FILES ${CMAKE_BINARY_DIR}/man/psctl.1.gz DESTINATION share/man/man1
+    COMPONENT psctl)
+install(FILES ${CMAKE_BINARY_DIR}/man/psctl.bash RENAME psctl
+    DESTINATION share/bash-completion/completions COMPONENT psctl)
+install(FILES ${CMAKE_BINARY_DIR}/man/psctl.fish
+    DESTINATION share/fish/vendor_completions.d COMPONENT psctl)
+install(FILES ${CMAKE_BINARY_DIR}/man/_psctl
+    DESTINATION share/zsh/vendor-completions COMPONENT psctl)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
