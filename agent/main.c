@@ -10,7 +10,8 @@
 #include <stdlib.h>
 
 enum {
-    EXIT_USAGE = 2
+    EXIT_USAGE = 2,
+    TOKEN_MAX = 8192
 };
 
 struct enroll_settings {
@@ -69,14 +70,28 @@ wants_help(int argc, char **argv)
     return false;
 }
 
+/* The first line of standard input, into buf; PS_CONFIG when there is none. */
+static enum ps_rc
+read_token(char *buf, size_t size, struct ps_err *err)
+{
+    if (!fgets(buf, (int)size, stdin))
+        return ps_err_set(err, PS_CONFIG,
+                          "there is no join token on standard input");
+    buf[strcspn(buf, "\r\n")] = '\0';
+    return PS_OK;
+}
+
 static int
 command_enroll(int argc, char **argv)
 {
     const size_t n = PS_ARRAY_LEN(enroll_items);
     struct enroll_settings s = {0};
     struct ps_err err = {0};
+    char line[TOKEN_MAX];
     if (wants_help(argc, argv)) {
-        puts("usage: portside-agent enroll <join-token> [options]\n");
+        puts("usage: portside-agent enroll <join-token> [options]\n\n"
+             "-  instead of the token: it is the first line of standard "
+             "input, where other\n   users of this machine do not see it\n");
         ps_conf_help(enroll_items, n);
         return 0;
     }
@@ -87,13 +102,18 @@ command_enroll(int argc, char **argv)
         rc = ps_err_set(&err, PS_CONFIG,
                         "enroll takes one join token; see `portside-agent "
                         "enroll --help`");
+    const char *token = argc == 2 ? argv[1] : "";
+    if (rc == PS_OK && strcmp(token, "-") == 0) {
+        rc = read_token(line, sizeof(line), &err);
+        token = line;
+    }
     int status = EXIT_USAGE;
     if (rc == PS_OK) {
         status = 1;
         rc = ps_owner_become(s.dir, &err);
     }
     if (rc == PS_OK) {
-        const struct ps_enroll enroll = {.token = argv[1],
+        const struct ps_enroll enroll = {.token = token,
                                          .dir = s.dir,
                                          .name = s.name,
                                          .url = s.url,

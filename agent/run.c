@@ -460,6 +460,7 @@ drain(struct agent *a)
     struct drain_task *tasks = calloc(a->n_loops, sizeof(*tasks));
     bool done = tasks != NULL;
     a->draining = true;
+    wait_step(a, (uint64_t)a->settings->drain_delay_ms); /* nobody posts yet */
     for (unsigned i = 0; i < a->n_loops && tasks; i++) {
         tasks[i] = (struct drain_task){
             .task = {.fn = drain_front}, .front = a->fronts[i], .agent = a};

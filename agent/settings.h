@@ -27,7 +27,7 @@ struct ps_agent_settings {
     int64_t stale_permille;
     int64_t verify_every;
     int64_t refresh_percent;
-    int64_t drain_timeout_ms;
+    int64_t drain_delay_ms, drain_timeout_ms;
     int64_t probe_timeout_ms;
     int64_t telemetry_ms;
     int64_t telemetry_templates;

@@ -42,7 +42,7 @@ ln -sf /proc/self/fd/1 dev/stdout
 ln -sf /proc/self/fd/2 dev/stderr
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
 mount -t tmpfs -o mode=755 tmpfs run
-mkdir -p run/lock run/sshd
+mkdir -p run/lock run/sshd run/systemd/system # the last one says: there is a systemctl to ask
 hostname "$NAME"
 echo "$NAME" >etc/hostname
 printf '127.0.0.1 localhost\\n::1 localhost\\n' >etc/hosts
