@@ -43,8 +43,8 @@ struct ps_entry {
     uint8_t freq : 2;  /* hits since it entered its queue, at most 3 */
     uint16_t tenant;   /* its place among the shard's tenants */
     /* Of whoever serves it: */
-    _Atomic bool claimed; /* a newer answer is being fetched */
-    char bytes[];
+    _Atomic bool claimed;            /* a newer answer is being fetched */
+    _Alignas(uint16_t) char bytes[]; /* slots first */
 };
 
 static inline const uint16_t *
