@@ -14,7 +14,6 @@
 
 enum {
     ARENA_MAGIC = 0x6172656e,
-    FIRST_CHUNK = 4096,
     LARGEST_CHUNK = 256 << 10,
     ALIGN = 16
 };
@@ -50,7 +49,7 @@ ps_arena_new(size_t max_bytes)
     struct ps_arena *arena = calloc(1, sizeof(*arena));
     if (!arena)
         return NULL;
-    arena->newest = chunk_new(FIRST_CHUNK, NULL);
+    arena->newest = chunk_new(PS_ARENA_FIRST_BYTES, NULL);
     if (!arena->newest) {
         free(arena);
         return NULL;

@@ -11,6 +11,11 @@
 
 struct ps_arena;
 
+enum {
+    /* What an arena holds before it allocates anew after a reset. */
+    PS_ARENA_FIRST_BYTES = 8192
+};
+
 /* Allocates the first chunk; NULL without memory. */
 struct ps_arena *ps_arena_new(size_t max_bytes);
 void ps_arena_free(struct ps_arena **arena);

@@ -49,43 +49,32 @@ has_special(uint64_t word)
            has_zero_byte(word ^ EACH('"')) || has_zero_byte(word ^ EACH('\\'));
 }
 
-/* The first such byte, sixteen at a time; NULL: none up to *p, which has less
- * than sixteen behind it then. */
 #ifdef __SSE2__
-static const char *
-find_special(const char **p, const char *end)
+/* One bit for each of the sixteen bytes at p that is such a one. */
+static inline unsigned
+special_bits(const char *p)
 {
-    const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\');
-    const __m128i control = _mm_set1_epi8(0x1F);
-    for (; end - *p >= 16; *p += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)*p);
-        __m128i hit =
-            _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back));
-        /* Unsigned: as small as the smaller of itself and 1F. */
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
-        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
-        if (mask)
-            return *p + __builtin_ctz(mask);
-    }
-    return NULL;
-}
-#else
-static const char *
-find_special(const char **p, const char *end)
-{
-    (void)p;
-    (void)end;
-    return NULL;
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                               _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    /* Unsigned: as small as the smaller of itself and 1F. */
+    __m128i least = _mm_min_epu8(v, _mm_set1_epi8(0x1F));
+    return (unsigned)_mm_movemask_epi8(
+        _mm_or_si128(hit, _mm_cmpeq_epi8(least, v)));
 }
 #endif
 
 /* The first quote, backslash or control character, or end. */
-static const char *
+static inline const char *
 plain_run(const char *p, const char *end)
 {
-    const char *found = find_special(&p, end);
-    if (found)
-        return found;
+#ifdef __SSE2__
+    for (; end - p >= 16; p += 16) {
+        unsigned bits = special_bits(p);
+        if (bits)
+            return p + __builtin_ctz(bits);
+    }
+#endif
     for (; end - p >= 8; p += 8) {
         uint64_t word;
         memcpy(&word, p, sizeof(word));
@@ -251,8 +240,9 @@ bad_text(struct scan *s, bool surrogate)
 }
 
 /* The rest of a string from its first backslash on; start is where it began.
- * The decoded bytes are fewer than the raw ones. */
-static bool
+ * The decoded bytes are fewer than the raw ones. Kept out of scan_string, which
+ * is twice as long with it. */
+static __attribute__((noinline)) bool
 scan_escaped(struct scan *s, const char *start, enum text_use use,
              struct ps_str *out)
 {
@@ -286,15 +276,15 @@ scan_escaped(struct scan *s, const char *start, enum text_use use,
     return take(s, '"');
 }
 
-/* A string, s->p at its opening quote. */
-static bool
+/* A string, s->p at its opening quote. Nearly all are without escapes. */
+static inline bool
 scan_string(struct scan *s, enum text_use use, struct ps_str *out)
 {
     if (!take(s, '"'))
         return false;
     const char *start = s->p;
     s->p = plain_run(start, s->end);
-    if (s->p < s->end && *s->p == '\\')
+    if (PS_UNLIKELY(s->p < s->end && *s->p == '\\'))
         return scan_escaped(s, start, use, out);
     *out = (struct ps_str){start, (size_t)(s->p - start)};
     return take(s, '"');

@@ -154,6 +154,11 @@ refuse(struct ps_req *req, struct ps_worker *worker)
     ps_worker_request_done(worker);
 }
 
+/* A hit allocates nothing (README, 10): state and the front's few bindings fit
+ * what the arena keeps. */
+_Static_assert(sizeof(struct ps_run) + 1536 <= PS_ARENA_FIRST_BYTES,
+               "ps_run has outgrown the arena's first chunk");
+
 void
 ps_req_start(struct ps_req *req)
 {
