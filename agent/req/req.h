@@ -277,6 +277,8 @@ void ps_engine_reconfigured(struct ps_engine *engine);
     X(REFRESHED, "refreshed_total", "kept answers fetched anew behind hits") \
     X(STALE_SERVED, "stale_served_total",                                    \
       "expired answers served as a rule or the client allows")               \
+    X(ABANDONED_WRITES, "abandoned_writes_total",                            \
+      "writes that were left to finish when their client had gone")          \
     X(INVALIDATIONS, "invalidations_total", "changes applied")               \
     X(TRANSACTIONS, "transactions_total",                                    \
       "transactions over several requests")                                  \

@@ -4,9 +4,14 @@
  * hands over to the front, on the front's loop.
  */
 #include "agent/req/session.h"
+#include "common/log.h"
+#include "common/utf8.h"
+
+#include <inttypes.h>
 
 enum {
-    RETRY_AFTER_MS = 1000
+    RETRY_AFTER_MS = 1000,
+    TEMPLATE_LOG_MAX = 200
 };
 
 /* Errors that a short wait can cure, so the client is told how long. */
@@ -73,6 +78,25 @@ ps_step_leave(struct ps_run *run)
     return PS_NEXT_WAIT;
 }
 
+/* The client of a write that was sent is gone: what became of it is for the
+ * log, because nobody reads the reply. */
+static void
+record_abandoned(struct ps_run *run)
+{
+    if (!run->homed || !run->writes || run->born_us == 0 ||
+        !ps_run_abandoned(run))
+        return;
+    struct ps_str text = run->analysis->template_text;
+    text.len = PS_MIN(text.len, (size_t)TEMPLATE_LOG_MAX);
+    text.len = ps_utf8_check(text); /* up to a whole character */
+    ps_worker_count(run->front, PS_ENGINE_ABANDONED_WRITES);
+    ps_info("req",
+            "cache %s: the client of a write has gone: %s, %" PRIu64
+            " rows: %.*s",
+            run->conf->id, ps_err_info(run->outcome.rc)->code,
+            run->outcome.rows, PS_STR_ARG(text));
+}
+
 enum ps_next
 ps_step_finish(struct ps_run *run)
 {
@@ -86,6 +110,7 @@ ps_step_finish(struct ps_run *run)
     req->reply.reason = run->why;
     req->reply.parse_us = req->parse_us;
     ps_run_count(run);
+    record_abandoned(run);
     ps_entry_unref(&run->old);
     ps_entry_unref(&run->spare);
     ps_principal_unref(&run->principal);

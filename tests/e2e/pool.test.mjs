@@ -2,6 +2,7 @@
 // once, and hold on a real PostgreSQL.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe as suite, test } from 'node:test';
 import { freePort } from './lib/postgres.mjs';
@@ -101,6 +102,30 @@ suite('limits of a cache', () => {
     await watch;
     assert.ok(most >= 1 && most <= 2, `${most} sessions at a time`);
     await update('--pool-cache-max', '0', '--pool-queue-timeout', '5s');
+  });
+
+  test('who asks goes away: a read is cancelled, a write left to finish', async () => {
+    const active = async (text) => (await stage.db.activity('alice')).filter((a) => a.state === 'active' && a.query.includes(text));
+    const abandon = async (sql, text) => {
+      const url = new URL(`${agent.url}/sql`);
+      const socket = net.connect(Number(url.port), url.hostname);
+      const body = JSON.stringify(stage.body(sql));
+      socket.write(`POST /sql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+      await waitUntil(async () => (await active(text)).length === 1, { what: `${text} runs` });
+      socket.destroy();
+    };
+    await abandon('select pg_sleep(600)', 'pg_sleep(600)');
+    await waitUntil(async () => (await active('pg_sleep(600)')).length === 0, { what: 'the read is cancelled' });
+    const read1 = 'select qty from items where id = 1';
+    assert.deepEqual((await stage.warm(agent, read1)).json, [{ qty: 10 }]);
+    const holder = await stage.db.client({ database: 'app' });
+    await holder.query('begin');
+    await holder.query('select 1 from items where id = 1 for update');
+    await abandon('update items set qty = 11 where id = 1', 'update items');
+    await holder.query('rollback');
+    await holder.end();
+    await agent.process.line(/client of a write has gone: ok, 1 rows: update items set qty = \? where id = \?/);
+    assert.deepEqual((await stage.query(agent, read1)).json, [{ qty: 11 }]);
   });
 
   test('more at the database than allowed: 503', async () => {
