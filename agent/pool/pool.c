@@ -217,7 +217,7 @@ ps_pool_release(struct ps_pool *pool, struct ps_conn *conn,
     } else if (verdict == PS_POOL_RESET) {
         ps_pool_slot_reset(pc);
     } else {
-        ps_pool_slot_idle(pc);
+        ps_pool_slot_clean(pc);
     }
     ps_pool_slot_serve(slot);
     ps_pool_slot_settle(slot);

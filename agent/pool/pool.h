@@ -40,6 +40,9 @@ struct ps_pool_wait {
     struct ps_cache_conf *conf;
     struct ps_str password;
     uint64_t deadline_ms; /* loop clock; 0: now + conf's queue time-out */
+    /* One in which no statement has run since its login or reset is wanted,
+     * if there is one (ps_conn_used); any other has to be reset first. */
+    bool unused;
     /*
      * rc PS_OK: conn is leased to the caller, its session canonical and its
      * login verified with this very password. Otherwise conn is NULL and err

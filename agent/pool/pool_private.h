@@ -32,9 +32,15 @@ enum {
     PS_POOL_TURN_MS = 250,
     /* Logins under way at a time for the minimum of idle ones. */
     PS_POOL_FILLING_MAX = 2,
+    /* A connection that was there for less than that is not replaced at once:
+     * where none lasts, logins would be all that is done. */
+    PS_POOL_FILLING_PAUSE_MS = 1000,
     /* Without a request for so long a principal keeps no idle connection, and
      * its password is forgotten. */
     PS_POOL_FORGET_MS = 3600 * 1000,
+    /* Where an unused connection was wanted twice within that time and there
+     * was none, one is kept ready, for as long. */
+    PS_POOL_SPARE_MS = 60000,
     /* Waiters looked at beyond those who got something. */
     PS_POOL_LOOK_AHEAD = 64
 };
@@ -84,8 +90,11 @@ struct ps_pool_slot {
     uint64_t timer_ms;     /* when the timer fires, UINT64_MAX: it is off */
     uint64_t failures;     /* refused logins so far */
     uint64_t backoff_ms;
-    uint64_t retry_at_ms; /* not before, while other connections work */
-    uint64_t used_ms;     /* the last request */
+    uint64_t retry_at_ms;    /* not before, while other connections work */
+    uint64_t used_ms;        /* the last request */
+    uint64_t fill_at_ms;     /* no connection for the minimum before */
+    uint64_t missed_ms;      /* when an unused one was wanted in vain */
+    uint64_t spare_until_ms; /* an unused one is kept ready until then */
     /* To fill up the minimum of idle ones: a password that logged in, NULL:
      * none is kept. */
     char *password;
@@ -155,6 +164,8 @@ void ps_pool_conn_set_state(struct ps_pool_conn *pc, enum ps_pool_state state);
  * one too many, or another principal's turn. */
 void ps_pool_slot_idle(struct ps_pool_conn *pc);
 void ps_pool_slot_reset(struct ps_pool_conn *pc);
+/* A leased connection comes back with nothing changed in its session. */
+void ps_pool_slot_clean(struct ps_pool_conn *pc);
 /* A round trip, then it is idle again, or closed. */
 void ps_pool_slot_check(struct ps_pool_conn *pc);
 void ps_pool_slot_close(struct ps_pool_conn *pc);

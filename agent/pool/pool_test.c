@@ -258,6 +258,39 @@ attempts_keep_a_distance(void **state)
     ps_pool_release(f->pool, b.conn, PS_POOL_CLEAN);
 }
 
+/* Connections that were opened together are not closed together. */
+static void
+ages_are_spread(void **state)
+{
+    enum {
+        N = 16,
+        AGE_MS = 100000
+    };
+    struct fixture *f = *state;
+    struct wait waits[N];
+    f->conf->pool_max = N;
+    f->conf->pool_max_age_ms = AGE_MS;
+    f->conf->pool_idle_timeout_ms = 10 * AGE_MS;
+    for (size_t i = 0; i < N; i++)
+        acquire(f, &waits[i]);
+    settle(f);
+    for (size_t i = 0; i < N; i++)
+        ps_pool_release(f->pool, waits[i].conn, PS_POOL_CLEAN);
+    assert_int_equal(stats_of(f).idle, N);
+    ps_clock_virtual_advance_us(f->clock, (AGE_MS - AGE_MS / 10 - 1) * 1000);
+    settle(f);
+    assert_int_equal(stats_of(f).idle, N);
+    /* In each quarter of the last tenth at least one, in none all. */
+    for (uint64_t quarter = 0, left = N; quarter < 4; quarter++) {
+        ps_clock_virtual_advance_us(f->clock, AGE_MS / 40 * 1000 + 250);
+        settle(f);
+        uint64_t now = stats_of(f).idle;
+        assert_in_range(now, quarter == 3 ? 0 : 1, left - 1);
+        left = now;
+    }
+    assert_int_equal(stats_of(f).idle, 0);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -270,6 +303,7 @@ main(void)
         TEST(the_end_tells_everybody),
         TEST(a_leased_connection_that_no_longer_fits_is_closed),
         TEST(attempts_keep_a_distance),
+        TEST(ages_are_spread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,19 +49,36 @@ needs_check(const struct ps_pool_conn *pc, const struct ps_cache_conf *conf,
            now - pc->seen_ms >= conf->pool_check_after_ms;
 }
 
-/* The idle connection used last (the others may time out), still there and
- * right for this definition; dead ones are closed on the way. */
-static struct ps_pool_conn *
-find_idle(struct ps_pool_slot *slot, const struct ps_cache_conf *conf)
+/* An unused one was wanted, and there was none. Once is no reason yet. */
+static void
+note_missed(struct ps_pool_slot *slot)
 {
+    uint64_t now = ps_pool_slot_now(slot);
+    if (slot->missed_ms && now - slot->missed_ms < PS_POOL_SPARE_MS)
+        slot->spare_until_ms = now + PS_POOL_SPARE_MS;
+    slot->missed_ms = now;
+}
+
+/* The idle connection used last (the others may time out), still there and
+ * right for this definition, rather an unused one for who wants that and
+ * rather none such for others; dead ones are closed on the way. */
+static struct ps_pool_conn *
+find_idle(struct ps_pool_slot *slot, const struct ps_pool_wait *wait)
+{
+    struct ps_pool_conn *second = NULL;
     PS_LIST_FOREACH_SAFE(&slot->states[PS_POOL_IDLE], it, next) {
         struct ps_pool_conn *pc = ps_pool_conn_of(it);
-        if (!ps_conn_alive(pc->conn))
+        if (!ps_conn_alive(pc->conn)) {
             ps_pool_slot_close(pc);
-        else if (ps_pool_fits(pc, conf))
-            return pc;
+        } else if (ps_pool_fits(pc, wait->conf)) {
+            if (ps_conn_used(pc->conn) != wait->unused)
+                return pc;
+            second = second ? second : pc;
+        }
     }
-    return NULL;
+    if (second && wait->unused)
+        note_missed(slot);
+    return second;
 }
 
 /* --------------------------------------------------------------- opening */
@@ -188,7 +205,7 @@ static void
 serve_verified(struct round *round, struct ps_pool_wait *wait)
 {
     struct ps_pool_slot *slot = round->slot;
-    struct ps_pool_conn *pc = find_idle(slot, wait->conf);
+    struct ps_pool_conn *pc = find_idle(slot, wait);
     if (pc && !needs_check(pc, wait->conf, ps_pool_slot_now(slot))) {
         ps_pool_lease(pc, wait, false);
         return;
@@ -238,7 +255,7 @@ fill_up(struct ps_pool_slot *slot)
 {
     const struct ps_cache_conf *conf = slot->conf;
     if (!conf || !slot->password || slot->waiters.count > 0 ||
-        ps_pool_slot_now(slot) < slot->retry_at_ms)
+        ps_pool_slot_now(slot) < PS_MAX(slot->retry_at_ms, slot->fill_at_ms))
         return;
     for (;;) {
         size_t connecting = slot->states[PS_POOL_CONNECTING].count;

@@ -120,6 +120,11 @@ ps_pool_slot_close(struct ps_pool_conn *pc)
     uint64_t now = ps_pool_slot_now(slot);
     ps_list_remove(&slot->states[pc->state], &pc->link);
     slot->pool->stats.closed++;
+    if (pc->state != PS_POOL_CONNECTING && ps_pool_fits(pc, slot->conf) &&
+        now - pc->opened_ms < PS_POOL_FILLING_PAUSE_MS) {
+        slot->fill_at_ms = now + PS_POOL_FILLING_PAUSE_MS;
+        ps_pool_slot_due(slot, slot->fill_at_ms);
+    }
     ps_conn_close(&pc->conn);
     if (pc->probe)
         ps_origin_probe_lost(slot->share.origin, now);
@@ -200,6 +205,40 @@ ps_pool_slot_reset(struct ps_pool_conn *pc)
     }
     ps_pool_conn_set_state(pc, PS_POOL_RESETTING);
     ps_conn_reset(pc->conn, PS_POOL_RESET_TIMEOUT_MS, on_reset, pc);
+}
+
+static bool
+has_unused(const struct ps_pool_slot *slot)
+{
+    PS_LIST_FOREACH_SAFE(&slot->states[PS_POOL_IDLE], it, next) {
+        if (!ps_conn_used(ps_pool_conn_of(it)->conn))
+            return true;
+    }
+    return false;
+}
+
+/* Statements that must not see what others left wait for a reset, if nobody
+ * has seen to it before: while such come, one is reset as soon as nobody else
+ * needs it. */
+static bool
+should_spare(const struct ps_pool_conn *pc)
+{
+    const struct ps_pool_slot *slot = pc->slot;
+    return ps_pool_slot_now(slot) < slot->spare_until_ms &&
+           slot->waiters.count == 0 && ps_conn_used(pc->conn) &&
+           slot->states[PS_POOL_RESETTING].count == 0 && slot->conf &&
+           (slot->states[PS_POOL_IDLE].count > 0 ||
+            ps_pool_slot_total(slot) < slot->conf->pool_max) &&
+           !has_unused(slot);
+}
+
+void
+ps_pool_slot_clean(struct ps_pool_conn *pc)
+{
+    if (should_spare(pc))
+        ps_pool_slot_reset(pc);
+    else
+        ps_pool_slot_idle(pc);
 }
 
 /* One that idled as long as the one that got no answer will get none. */

@@ -109,6 +109,8 @@ ps_pool_slot_on_timer(void *arg)
     expire_idle(slot, now);
     if (slot->retry_at_ms > now)
         ps_pool_slot_due(slot, slot->retry_at_ms);
+    if (slot->fill_at_ms > now)
+        ps_pool_slot_due(slot, slot->fill_at_ms);
     ps_pool_slot_serve(slot);
     ps_pool_slot_settle(slot);
 }

@@ -5,6 +5,14 @@
  */
 #include "agent/req/req_private.h"
 
+/* Must it not see what another request left in the session? */
+static bool
+asks_for_clean(const struct ps_run *run)
+{
+    const struct ps_sql_analysis *a = run->analysis;
+    return a && (a->asks_session || a->touches_session);
+}
+
 void
 ps_run_ask_pool(struct ps_run *run,
                 void (*fn)(struct ps_pool_wait *wait, struct ps_conn *conn,
@@ -16,6 +24,7 @@ ps_run_ask_pool(struct ps_run *run,
     wait->principal = run->principal;
     wait->conf = run->conf;
     wait->password = run->req->password;
+    wait->unused = asks_for_clean(run);
     wait->fn = fn;
     ps_pool_acquire(run->at->pool, wait);
 }
@@ -66,10 +75,8 @@ on_clean(void *arg, enum ps_rc rc)
 static bool
 wants_clean(const struct ps_run *run)
 {
-    const struct ps_sql_analysis *a = run->analysis;
     /* Within a transaction it is the client's own that is left. */
-    return !run->in_session && (a->asks_session || a->touches_session) &&
-           ps_conn_used(run->conn);
+    return !run->in_session && asks_for_clean(run) && ps_conn_used(run->conn);
 }
 
 static void
