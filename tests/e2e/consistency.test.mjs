@@ -34,6 +34,11 @@ test('the checker knows each violation', () => {
   assert.deepEqual(asks(1, 110, [0, 0]), ['c3', 'backwards']);
   assert.deepEqual(asks(0, 110, [1, 2]), ['torn']);
   assert.deepEqual(asks(0, 110, []), ['torn']);
+  // Nobody acknowledged it, but somebody saw it.
+  history.begin(1, 0);
+  history.check(0, 0, 'q', history.expect(0, 0, 'q', 200), [2], false, 'stored', 200);
+  assert.deepEqual(asks(1, 299, [1], false), []);
+  assert.deepEqual(asks(1, 300, [1], false), ['c3']);
   const strict = new History({ agents: 2, groups: 1, boundMs: 100, global: true });
   strict.acknowledge(0, 0, strict.begin(0, 0), 10);
   strict.check(1, 0, 'q', strict.expect(1, 0, 'q', 10), [0], true);
@@ -53,6 +58,6 @@ test('MariaDB, two agents', async () => {
 });
 
 test('PostgreSQL, agents and connections failing', async () => {
-  const figures = await holds({ seconds: 10, faults: 'agentStopped,agentKilled,eventsCut,sessionsCut' }, { reads: 2000, share: 0.1 });
+  const figures = await holds({ seconds: 10, faults: 'agentStopped,agentKilled,eventsCut,commitsCut,sessionsCut' }, { reads: 2000, share: 0.1 });
   assert.ok(Object.keys(figures.faults).length >= 2, JSON.stringify(figures.faults));
 });

@@ -79,7 +79,7 @@ class Campaign {
     const versions = query.versions(JSON.parse(reply.text));
     // A missing row is as bad as an old one.
     if (versions.length !== (query.rows ?? ROWS)) versions.push(-1);
-    this.history.check(agent, group, query.name, expected, versions, reply.hit, reply.reason);
+    this.history.check(agent, group, query.name, expected, versions, reply.hit, reply.reason, performance.now());
     this.asked[query.name] = (this.asked[query.name] ?? 0) + 1;
     if (reply.hit) {
       this.hits += 1;

@@ -65,6 +65,42 @@ const kinds = {
     }
   },
 
+  // What is said arrives, in order, but late: within the lease, and past it.
+  async eventsDelayed(campaign, random) {
+    const link = campaign.site.links[Math.floor(random() * campaign.site.links.length)];
+    link.delayMs = 200 + random() * 2800;
+    await pause(2000 + random() * 3000);
+    link.delayMs = 0;
+  },
+
+  // The network cuts every connection in the midst of a statement, which the
+  // server goes on with once its rows are free again.
+  async statementsCut(campaign, random) {
+    const release = await campaign.site.lockRows(random);
+    await pause(100 + random() * 300);
+    campaign.site.origin.cut();
+    await pause(200 + random() * 1300);
+    await release();
+  },
+
+  // The same in the midst of a commit.
+  async commitsCut(campaign, random) {
+    const release = await campaign.site.blockCommits();
+    await pause(50 + random() * 250);
+    campaign.site.origin.cut();
+    await pause(200 + random() * 1300);
+    await release();
+  },
+
+  // And the agent dies with it, and comes back before the commit is done.
+  async killedInCommit(campaign, random) {
+    const release = await campaign.site.blockCommits();
+    await pause(50 + random() * 250);
+    await kinds.agentKilled(campaign, random);
+    await pause(200 + random() * 1300);
+    await release();
+  },
+
   async sessionsCut(campaign, random) {
     for (let i = 0; i < 8; i += 1) {
       await campaign.site.cutSessions();

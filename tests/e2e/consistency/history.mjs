@@ -6,7 +6,8 @@
 //   torn       rows of one group in one answer differ
 //   c1         hit older than a write through this agent that somebody saw
 //   c2         older than a write this agent acknowledged
-//   c3         older than a write any agent acknowledged a lease and slack ago
+//   c3         older than a write that any agent acknowledged, or anybody saw, a
+//              lease and slack ago
 //   c4         older than any acknowledged write, with writeAck global
 //   backwards  older than an answer to the same query at the same agent, which
 //              was kept, came from memory or passed through without a lease.
@@ -27,6 +28,7 @@ export class History {
     this.any = zeros(); // by any agent
     this.old = zeros(); // by any agent, longer ago than the bound
     this.late = Array.from({ length: groups }, () => []); // { at, version } on the way to `old`
+    this.shown = zeros(); // by any answer
     this.seen = Array.from({ length: agents }, zeros); // written through agent, seen anywhere
     this.writer = Array.from({ length: groups }, () => new Map()); // version -> agent
     this.keys = Array.from({ length: agents }, () => new Map()); // "query group" -> version
@@ -44,6 +46,13 @@ export class History {
     this.acked[agent][group] = Math.max(this.acked[agent][group], version);
     if (version <= this.any[group]) return;
     this.any[group] = version;
+    this.#age(group, version, now);
+  }
+
+  // Known to be committed, now: all have to know it a while later.
+  #age(group, version, now) {
+    if (version <= this.shown[group]) return;
+    this.shown[group] = version;
     this.late[group].push({ at: now, version });
   }
 
@@ -67,7 +76,8 @@ export class History {
 
   // versions: what the rows of the group said.
   // reason: the agent's, of where the answer came from.
-  check(agent, group, query, expected, versions, hit, reason = 'hit') {
+  // now: absent, it does not count as a sight of the version.
+  check(agent, group, query, expected, versions, hit, reason = 'hit', now = undefined) {
     this.checked += 1;
     const least = Math.min(...versions);
     const most = Math.max(...versions);
@@ -79,6 +89,7 @@ export class History {
     const newest = this.keys[agent].get(key);
     for (const rule of broken) this.violations.push({ rule, agent, group, query, reason, versions, expected, newest });
     if (FIRM.includes(reason) && least > (newest?.version ?? 0)) this.keys[agent].set(key, { version: least, reason });
+    if (now !== undefined) this.#age(group, least, now);
     const writer = this.writer[group].get(least);
     if (writer !== undefined && least > this.seen[writer][group]) this.seen[writer][group] = least;
   }

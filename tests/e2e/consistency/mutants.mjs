@@ -16,6 +16,7 @@ const mutants = {
   second_bump: {},
   late_stamps: {},
   lease_check: { faults: 'controlPlaneStopped', writers: 8 },
+  lost_write: { faults: 'commitsCut', writers: 8 },
   gap_check: { faults: 'eventsDropped', writers: 8 },
 };
 

@@ -7,11 +7,12 @@
 // answer on its way while a write passes it: what stamps are for.
 import fs from 'node:fs';
 import path from 'node:path';
+import mysql from 'mysql2/promise';
 import { MariaDb } from '../lib/mariadb.mjs';
 import { Agent, ControlPlane } from '../lib/portside.mjs';
 import { Postgres } from '../lib/postgres.mjs';
 import { Relay } from '../lib/relay.mjs';
-import { schema } from './workload.mjs';
+import { GROUPS, schema } from './workload.mjs';
 
 const DELAYS_MS = [0, 0, 8, 25];
 
@@ -65,6 +66,8 @@ export class Site {
     const cp = this.controlPlane;
     this.cache = await cp.createCache({
       name: 'main', host: '127.0.0.1', port: this.origin.port, database: provider, tlsMode: 'disable', writeAck,
+      // What is lost on its way is over soon.
+      queryTimeoutMs: 4000,
     });
     // So long that only invalidation ends an answer.
     for (const key of ['a', 'b']) {
@@ -77,6 +80,45 @@ export class Site {
   // The request's text.
   body(sql, bindings) {
     return `${this.rest},"sql":${JSON.stringify(sql)}${bindings ? `,"bindings":${JSON.stringify(bindings)}` : ''}}`;
+  }
+
+  // Rows of some groups are locked until the function returned is called.
+  async lockRows(random) {
+    const groups = Array.from({ length: 8 }, (_, i) => (i < 4 ? Math.floor(random() * 8) : Math.floor(random() * GROUPS)));
+    const session = await this.#session();
+    await session.query('begin');
+    await session.query(`select * from a where grp in (${groups.join(', ')}) for update`);
+    return async () => {
+      await session.query('rollback');
+      await session.end();
+    };
+  }
+
+  // No commit is done, however far it is, until the function returned is
+  // called: PostgreSQL waits for a standby that does not exist.
+  async blockCommits() {
+    if (this.options.provider === 'mariadb') {
+      const session = await this.#session();
+      for (const stage of ['start', 'block_commit']) await session.query(`backup stage ${stage}`);
+      return async () => {
+        await session.query('backup stage end');
+        await session.end();
+      };
+    }
+    const session = await this.#session();
+    await session.query("alter system set synchronous_standby_names = 'nobody'");
+    await session.query('select pg_reload_conf()');
+    return async () => {
+      await session.query('alter system reset synchronous_standby_names');
+      await session.query('select pg_reload_conf()');
+      await session.end();
+    };
+  }
+
+  // Past Portside, as who may do anything.
+  async #session() {
+    if (this.options.provider === 'mariadb') return mysql.createConnection(this.db.options());
+    return this.db.client({ database: 'app' });
   }
 
   // Ends the agents' connections at the server, whatever they are doing.
