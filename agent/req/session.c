@@ -203,15 +203,32 @@ is_control(const struct ps_sql_analysis *a)
            !a->writes_all;
 }
 
-/* May the transaction be over, or another one be open, behind it? */
+/*
+ * May the transaction be over, or another one be open, behind it? In PostgreSQL
+ * only what says so ends one. The others commit before many a statement (DDL,
+ * LOCK TABLES, BEGIN, SET autocommit = 1, what a procedure does): there only
+ * what surely does not is told apart.
+ */
 static bool
 may_end(const struct ps_run *run)
 {
     const struct ps_sql_analysis *a = run->analysis;
-    bool commits_first =
-        a->opens_transaction && run->conf->provider != PS_PROVIDER_POSTGRES;
-    return a->ends_transaction || commits_first || a->n_statements != 1 ||
-           (a->changes_catalog && run->conf->provider != PS_PROVIDER_POSTGRES);
+    if (a->ends_transaction || a->n_statements != 1 || a->cls == PS_SQL_UNKNOWN)
+        return true;
+    if (run->conf->provider == PS_PROVIDER_POSTGRES)
+        return false;
+    return a->opens_transaction || a->changes_catalog ||
+           (a->cls != PS_SQL_READ && a->cls != PS_SQL_WRITE && !is_control(a));
+}
+
+/* It is, and what was changed until then is told for good. What only may have
+ * ended it (an error, several statements, DDL that was refused) leaves that to
+ * be told once more. */
+static bool
+has_ended(const struct ps_run *run)
+{
+    return run->ends_session && run->outcome.rc == PS_OK &&
+           is_control(run->analysis) && run->analysis->ends_transaction;
 }
 
 /*
@@ -322,7 +339,7 @@ ps_session_leave(struct ps_run *run)
         session_free(&session);
         return;
     }
-    if (run->ends_session) /* AND CHAIN */
+    if (has_ended(run)) /* AND CHAIN */
         ps_change_set_clear(&session->changes);
     session->conn = run->conn;
     run->conn = NULL;
