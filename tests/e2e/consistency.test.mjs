@@ -7,7 +7,7 @@ import { History } from './consistency/history.mjs';
 
 // Enough of the answers came from memory, or nothing was shown.
 async function holds(options, { reads, share }) {
-  const figures = await campaign(options);
+  const figures = await campaign({ ...options, leastReads: reads, leastWrites: 20 });
   assert.deepEqual(figures.violations.slice(0, 3), [], `seed ${figures.seed}`);
   assert.ok(figures.reads >= reads, JSON.stringify(figures));
   assert.ok(figures.hits >= share * figures.reads, JSON.stringify(figures));

@@ -17,7 +17,10 @@ const SLACK_MS = 1500;
 export const defaults = {
   seconds: 20, seed: 0, provider: 'postgres', agents: 2, writers: 4, readers: 32,
   writeAck: 'local', faults: 'none', stopAtFirst: false,
+  // On a machine that is busy it goes on for longer, until there are as many.
+  leastReads: 0, leastWrites: 0,
 };
+const LONGER = 15; // times `seconds` at most
 
 // Small and good enough: mulberry32.
 export function generator(seed) {
@@ -44,8 +47,11 @@ class Campaign {
   }
 
   over() {
-    return this.ended || performance.now() >= this.until
-      || (this.options.stopAtFirst && this.history.violations.length > 0);
+    const { stopAtFirst, leastReads, leastWrites } = this.options;
+    if (this.ended || (stopAtFirst && this.history.violations.length > 0)) return true;
+    const now = performance.now();
+    const enough = this.history.checked >= leastReads && this.writes >= leastWrites;
+    return now >= this.until && (enough || now >= this.latest);
   }
 
   wire(agent) {
@@ -120,6 +126,7 @@ class Campaign {
     const { seed, seconds, readers, writers, agents, faults } = this.options;
     const begin = performance.now();
     this.until = begin + seconds * 1000;
+    this.latest = begin + LONGER * seconds * 1000;
     const work = [];
     for (let i = 0; i < readers; i += 1) work.push(this.reader(i % agents, generator(seed + 1000 + i)));
     for (let i = 0; i < writers; i += 1) work.push(this.writer(generator(seed + 2000 + i)));
