@@ -9,17 +9,17 @@
  * Behind each statement a second session, which sees what is not committed,
  * takes the checksums of all tables (effect_tables.c). Where one has changed,
  * or a table has come or gone, these are errors, printed with the statement:
- *   - it is called a read, and calls nothing that is not built in;
- *   - the table is none of those named as written, and agent/catalog, with the
- *     catalogue of that server, does not name it either (effect_catalog.c), nor
- *     says that anything may have changed, nor that no answer from the table is
- *     ever kept.
+ *   - it is called a read, and agent/catalog, with the catalogue of that
+ *     server, does not know of a function or a view that writes
+ *     (effect_catalog.c);
+ *   - the table is none of those named as written, and agent/catalog does not
+ *     name it either, nor say that anything may have changed, nor that no
+ *     answer from the table is ever kept.
  *
  * Counted apart: anything (the text alone says: any table; or the server has
- * rolled the transaction back), by_catalog (the
- * table is one that only the catalogue knows of), unknown (the catalogue says:
- * any table), not_kept (engines that show the rows of other tables), unseen
- * (the statement keeps what it changed locked for everybody).
+ * rolled the transaction back), by_catalog (only the catalogue knows of the
+ * table), unknown (the catalogue says: any table), not_kept (engines that show
+ * the rows of other tables), unseen (what was changed is locked for all).
  *
  * Left out are statements that would end the run, hold it up or take effect
  * later, and those that make the session one that Portside never has; -v prints
@@ -59,7 +59,8 @@ static const struct {
 } unwanted[] = {
     {"\\bshutdown\\b|\\bkill\\b|(un)?install" S "(plugin|soname|component)",
      "ends or changes the server"},
-    {"set" ANY "global|set" S "password|set" S "role",
+    {"set" S "(@@)?global|,[[:space:]]*(@@)?global[[:space:].]|"
+     "set" S "(password|role)",
      "changes the server for all that follows"},
     {"(insert|replace|update|delete|truncate|drop|alter|create|rename|load|"
      "into|optimize|repair|analyze)\\b.*\\bmysql`?\\.",
@@ -84,17 +85,19 @@ static const struct {
     {"temporary" ANY "(merge|mrg_|\\blike\\b)",
      "a temporary table, which Portside has in no second statement, that shows "
      "the rows of others"},
-    {"set" S "(names|character|charset)|set" ANY "(character_set_|"
+    {"set" S "(character|charset)|set" S "names" S "[\"']?(latin|ujis|sjis|koi8|"
+     "binary|big5|gb|cp|euc|ucs|utf16|utf32|swe|ascii|greek|hebrew|dec8|hp8|"
+     "tis|arm|mac|key|geo|default|@)|set" ANY "(character_set_|"
      "collation_connection|_timeout|max_statement_time|wsrep|read_only|"
-     "read" S "only|debug)|"
+     "read" S "only)|"
      "sql_mode" ANY "(ansi|oracle|mssql|db2|maxdb|postgres|no_backslash|pipes|"
      "=[[:space:]]*[0-9])",
      "a session that Portside never has"},
 };
 /* clang-format on */
-static regex_t patterns[PS_ARRAY_LEN(unwanted)], virtual_words;
-static bool virtual_columns; /* the file may have made some */
-static bool seen;            /* what is in before */
+static regex_t patterns[PS_ARRAY_LEN(unwanted)], generated_words;
+static bool generated; /* the file may have made some */
+static bool seen;      /* what is in before */
 /* Of the statement that is judged: refused, and sent in a transaction, before
  * which the tables were as in begun. */
 static bool refused, in_transaction;
@@ -256,7 +259,8 @@ ask_catalog(const struct ps_sql_analysis *a, const char *database,
         tell("unseen", t, sql);
         break;
     case PS_EFFECT_MISSED:
-        complain("not named", t, sql, totals);
+        complain(a->cls == PS_SQL_READ ? "a read changes" : "not named", t, sql,
+                 totals);
         break;
     }
 }
@@ -279,10 +283,8 @@ judge_change(const struct ps_sql_analysis *a, const struct ps_effect_table *t,
 {
     char database[NAME_BYTES];
 
-    if (a->cls == PS_SQL_READ && a->n_functions == 0) {
-        complain("a read changes", t, sql, totals);
-    } else if (a->writes_all || a->changes_catalog ||
-               a->cls == PS_SQL_TRANSACTION || is_rolled_back(t)) {
+    if (a->writes_all || a->changes_catalog || a->cls == PS_SQL_TRANSACTION ||
+        is_rolled_back(t)) {
         totals->anything++;
     } else {
         current_database(database);
@@ -328,11 +330,11 @@ why_unwanted(const char *sql)
     return NULL;
 }
 
-/* Only once its words have been there does a file have virtual columns. */
+/* Only once its words have been there does a file have generated columns. */
 static bool
-may_have_virtual(const char *sql)
+may_be_generated(const char *sql)
 {
-    return regexec(&virtual_words, sql, 0, NULL, 0) == 0;
+    return regexec(&generated_words, sql, 0, NULL, 0) == 0;
 }
 
 /* The client's own errors; the server's lie below and above. */
@@ -371,9 +373,9 @@ try_statement(const char *sql, struct totals *t)
         ps_arena_free(&arena);
         return false;
     }
-    virtual_columns |= may_have_virtual(sql);
+    generated |= may_be_generated(sql);
     bool was_seen = seen;
-    seen = ps_effect_look(watcher, virtual_columns, &after);
+    seen = ps_effect_look(watcher, generated, &after);
     if (was_seen && seen) {
         judge(a, text, t);
     } else {
@@ -395,8 +397,8 @@ try_all(const char *at, const char *end, unsigned long most, struct totals *t)
             if (verbose)
                 printf("file %s\n", at + 1);
             begin_file();
-            virtual_columns = false;
-            seen = ps_effect_look(watcher, virtual_columns, &before);
+            generated = false;
+            seen = ps_effect_look(watcher, generated, &before);
             t->files++;
             alive = true;
         } else if (alive) {
@@ -433,7 +435,7 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: sql-effect [-v] FILE [STATEMENTS]\n");
         return 2;
     }
-    compile("as[[:space:]]*\\(|virtual|generated", &virtual_words);
+    compile("as[[:space:]]*\\(|virtual|generated", &generated_words);
     for (size_t i = 0; i < PS_ARRAY_LEN(unwanted); i++)
         compile(unwanted[i].pattern, &patterns[i]);
     if (ps_file_read(argv[1], MAX_FILE, &data, &len, NULL) != PS_OK)

@@ -40,12 +40,13 @@ MYSQL_RES *ps_effect_try(MYSQL *watcher, const char *sql);
 MYSQL_RES *ps_effect_ask(MYSQL *watcher, const char *sql);
 
 /*
- * All tables with the checksums of their rows. CHECKSUM TABLE includes virtual
- * columns without computing them, so of a table that has some (looked for when
- * virtual_columns is set) the columns that are stored are summed up instead.
+ * All tables with the checksums of their rows. CHECKSUM TABLE does not give the
+ * same twice where columns are generated, even stored ones, so of such tables
+ * (looked for when generated is set) the columns that are stored are read and
+ * summed up instead.
  * False: another session keeps them locked; then out says nothing.
  */
-bool ps_effect_look(MYSQL *watcher, bool virtual_columns,
+bool ps_effect_look(MYSQL *watcher, bool generated,
                     struct ps_effect_tables *out);
 
 enum ps_effect_verdict {

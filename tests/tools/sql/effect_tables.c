@@ -180,7 +180,7 @@ sum_stored(MYSQL *watcher, struct ps_effect_table *t)
 }
 
 static bool
-sum_virtual(MYSQL *watcher, const char *schema, struct ps_effect_tables *t)
+sum_generated(MYSQL *watcher, const char *schema, struct ps_effect_tables *t)
 {
     char escaped[2 * NAME];
     MYSQL_RES *r;
@@ -190,7 +190,7 @@ sum_virtual(MYSQL *watcher, const char *schema, struct ps_effect_tables *t)
     mysql_real_escape_string(watcher, escaped, schema, strlen(schema));
     snprintf(sql, sizeof(sql),
              "SELECT DISTINCT table_name FROM information_schema.columns WHERE "
-             "table_schema = '%s' AND extra LIKE '%%VIRTUAL%%'",
+             "table_schema = '%s' AND extra LIKE '%%GENERATED%%'",
              escaped);
     if (!(r = ps_effect_try(watcher, sql)))
         return false;
@@ -206,14 +206,13 @@ sum_virtual(MYSQL *watcher, const char *schema, struct ps_effect_tables *t)
 }
 
 bool
-ps_effect_look(MYSQL *watcher, bool virtual_columns,
-               struct ps_effect_tables *out)
+ps_effect_look(MYSQL *watcher, bool generated, struct ps_effect_tables *out)
 {
     bool all = list_tables(watcher, out) &&
                (out->n == 0 || take_checksums(watcher, out));
-    for (size_t i = 0; all && virtual_columns && i < out->n; i++) {
+    for (size_t i = 0; all && generated && i < out->n; i++) {
         if (i == 0 || strcmp(out->at[i].schema, out->at[i - 1].schema) != 0)
-            all = sum_virtual(watcher, out->at[i].schema, out);
+            all = sum_generated(watcher, out->at[i].schema, out);
     }
     return all;
 }
