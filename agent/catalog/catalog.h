@@ -74,9 +74,9 @@ PS_MUST_USE bool ps_catalog_read_set(const struct ps_catalog *catalog,
  * reads included (a view or a function may write). True: it may change
  * something, *change says what (n_tables 0: the whole database); it needs a
  * commit window and must not be sent twice. False: it changes nothing
- * that could be cached. cache_id and database of *change are the caller's,
- * the rest is set here. catalog NULL: the whole database, unless the text
- * alone proves a pure read.
+ * that could be cached (but see ps_catalog_has_effect). cache_id and database
+ * of *change are the caller's, the rest is set here. catalog NULL: the whole
+ * database, unless the text alone proves that nothing is changed.
  */
 PS_MUST_USE bool ps_catalog_write_set(const struct ps_catalog *catalog,
                                       const struct ps_catalog_text *text,
@@ -92,6 +92,11 @@ PS_MUST_USE bool
 ps_catalog_touches_session(const struct ps_catalog *catalog,
                            const struct ps_sql_analysis *analysis,
                            struct ps_arena *arena);
+
+/* Of a statement of which ps_catalog_write_set was false: does it have another
+ * effect (a setting, a lock, the next number of a sequence, a message), so
+ * that it must not be sent twice? */
+bool ps_catalog_has_effect(const struct ps_sql_analysis *analysis);
 
 /* ---- the catalogues of the process ---- */
 

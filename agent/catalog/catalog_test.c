@@ -552,6 +552,55 @@ names_of_the_sessions_database(void **state)
     reads(f, "select * from items", "other.items public.items");
 }
 
+/* Other effects than on tables: sent once, and nothing kept goes. */
+static void
+effects_that_leave_tables_alone(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *sql;
+        bool effect;
+    } cases[] = {
+        {"select now()",                                     false},
+        {"set timezone = 'UTC'",                             true },
+        {"listen a",                                         true },
+        {"select nextval('numbers')",                        true },
+        {"select nextval('numbers'), a from items",          true },
+        {"select pg_advisory_lock(1)",                       true },
+        {"select * from items for update",                   true },
+        {"explain select * from items",                      true },
+        {"begin; select * from items; commit",               true },
+        {"begin; set local x.y = 1; select pure(1); commit", true },
+        {"prepare p as delete from items",                   true },
+    };
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+        writes(f, cases[i].sql, NULL);
+        if (ps_catalog_has_effect(analyse(f, cases[i].sql)) != cases[i].effect)
+            fail_msg("%s: has an effect or not", cases[i].sql);
+    }
+    writes(f, "begin; update items set a = 1; commit",
+           "other.items public.items");
+    writes(f, "commit", "*");
+    writes(f, "select * from items; commit", "*");
+    writes(f, "select shout() from items for update", "*");
+    writes(f, "select 1 from noisy for update", "*");
+    writes(f, "explain analyze select shout()", "*");
+    writes(f, "select pg_notify('a', shout()::text)", "*");
+    writes(f, "select now() <!> 1", "*");
+    writes(f, "copy items to program 'x'", "*");
+    writes(f, "select nextval('numbers'), shout()", "*");
+    writes(f, "vacuum full items", "*");
+    writes(f, "prepare transaction 'x'", "*");
+    writes(f, "commit prepared 'x'", "*");
+    writes(f, "set x = 1; execute p", "*");
+    /* No catalogue: only what names nothing. */
+    ps_catalog_unref(&f->catalog);
+    writes(f, "set timezone = 'UTC'", NULL);
+    writes(f, "select pg_advisory_lock(1)", NULL);
+    writes(f, "select * from items for update", "*");
+    writes(f, "select shout(1) for update", "*");
+}
+
 /* Casts, checks of domains and operators that nobody writes. */
 static void
 what_runs_unasked_spoils_everything(void **state)
@@ -717,6 +766,7 @@ main(void)
         TEST(rows_of_what_is_bound),
         TEST(values_that_are_bent_tell_no_rows),
         TEST(names_of_the_sessions_database),
+        TEST(effects_that_leave_tables_alone),
         TEST(without_a_catalogue_nothing_is_kept),
         TEST(what_runs_unasked_spoils_everything),
         TEST(the_hash_knows_rows_but_not_their_order),

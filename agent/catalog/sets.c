@@ -351,6 +351,48 @@ written_tables(const struct ps_catalog *catalog,
     return true;
 }
 
+/* A read whose functions, which the catalogue has vouched for, are all that it
+ * might have done. */
+static bool
+by_functions_alone(const struct ps_sql_analysis *a)
+{
+    return a->cls == PS_SQL_READ && a->n_functions > 0 &&
+           (a->reason == PS_SQL_REASON_NONE ||
+            a->reason == PS_SQL_REASON_UNKNOWN_FUNCTION);
+}
+
+bool
+ps_catalog_has_effect(const struct ps_sql_analysis *a)
+{
+    return a->may_write && !by_functions_alone(a);
+}
+
+/*
+ * A statement whose write set is known to hold no table: does it then change
+ * none, or can it only not be told which? What reads, sets, locks, calls a
+ * built-in function or draws a number of a sequence leaves the tables alone
+ * (reads of sequences are never kept). Not so COPY TO PROGRAM, a COMMIT of what
+ * another text has done, and DDL, whose effects are not all tables.
+ */
+static bool
+leaves_tables_alone(const struct ps_sql_analysis *a)
+{
+    if (a->incomplete)
+        return false;
+    switch (a->cls) {
+    case PS_SQL_READ:
+        return a->reason != PS_SQL_REASON_SELECT_INTO;
+    case PS_SQL_SESSION:
+        return true;
+    case PS_SQL_TRANSACTION:
+        return a->opens_transaction || !a->ends_transaction;
+    case PS_SQL_WRITE: /* nextval(), setval() */
+        return a->reason == PS_SQL_REASON_VOLATILE_FUNCTION;
+    default:
+        return false;
+    }
+}
+
 bool
 ps_catalog_write_set(const struct ps_catalog *catalog,
                      const struct ps_catalog_text *text, struct ps_arena *arena,
@@ -363,6 +405,9 @@ ps_catalog_write_set(const struct ps_catalog *catalog,
         return true;
     /* A read on its face: only a view could make it write. Without a
      * catalogue nothing is kept here that it could spoil. */
+    if (!catalog && a->n_relations == 0 && a->n_functions == 0 &&
+        leaves_tables_alone(a))
+        return false;
     if (!catalog)
         return a->cls != PS_SQL_READ || a->may_write;
     PS_CHECK_OBJ(catalog, PS_CATALOG_MAGIC);
@@ -371,12 +416,7 @@ ps_catalog_write_set(const struct ps_catalog *catalog,
         return true;
     if (change->n_tables > 0)
         return true;
-    /* No table is named: then functions, which are vouched for, or something
-     * else was meant. */
-    bool by_functions = a->cls == PS_SQL_READ && a->n_functions > 0 &&
-                        (a->reason == PS_SQL_REASON_NONE ||
-                         a->reason == PS_SQL_REASON_UNKNOWN_FUNCTION);
-    return a->may_write && !by_functions;
+    return ps_catalog_has_effect(a) && !leaves_tables_alone(a);
 }
 
 /* ---- the session ---- */

@@ -270,7 +270,7 @@ plan_outdated(const struct ps_run *run)
 static bool
 may_retry(const struct ps_run *run)
 {
-    return !run->writes && !run->in_session && !run->retried &&
+    return !run->statement.may_write && !run->in_session && !run->retried &&
            !run->cancelled && !run->outcome.not_sent &&
            run->outcome.rc != PS_OK;
 }

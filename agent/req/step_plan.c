@@ -85,10 +85,7 @@ needs_catalog(const struct ps_sql_analysis *a)
 {
     if (a->writes_all)
         return false;
-    bool may_be_kept =
-        a->cls == PS_SQL_READ && (a->reason == PS_SQL_REASON_NONE ||
-                                  a->reason == PS_SQL_REASON_UNKNOWN_FUNCTION);
-    return may_be_kept || a->n_relations > 0 || a->n_functions > 0;
+    return a->cls == PS_SQL_READ || a->n_relations > 0 || a->n_functions > 0;
 }
 
 static struct ps_catalog_source
@@ -265,8 +262,9 @@ ps_step_decide(struct ps_run *run)
                                          .database = run->req->database};
     run->change = (struct ps_change){.cache_id = ps_str_of(run->conf->id),
                                      .database = run->req->database};
-    run->statement.may_write = ps_catalog_write_set(
-        run->catalog, &text, run->req->arena, &run->change);
+    bool changes = ps_catalog_write_set(run->catalog, &text, run->req->arena,
+                                        &run->change);
+    run->statement.may_write = changes || ps_catalog_has_effect(run->analysis);
     run->touches_session = ps_catalog_touches_session(
         run->catalog, run->analysis, run->req->arena);
     /* What is not known to stay in its database may be in any of them, but
@@ -283,7 +281,7 @@ ps_step_decide(struct ps_run *run)
     /* Nobody asked for it: what is not surely a read that may be kept is not
      * sent again (C7). */
     bool sent_anyway = !ps_run_is_own(run);
-    if (run->statement.may_write)
+    if (changes)
         return sent_anyway ? decide_write(run) : ps_run_give_up(run);
     /* Switched off or cut off: that is why, whatever the statement is. */
     if (!run->conf->caching_enabled)

@@ -241,6 +241,21 @@ maintenance(struct ps_sql_parser *p)
 
 static void dispatch(struct ps_sql_parser *p);
 
+/* @@global.x, @@persist.x: what sessions begin with, and so what they answer.
+ */
+static bool
+is_for_all(struct ps_str text)
+{
+    static const char *const heads[] = {"@@global.", "@@persist"};
+    for (size_t i = 0; i < PS_ARRAY_LEN(heads); i++) {
+        struct ps_str head = ps_str_of(heads[i]);
+        if (text.len > head.len &&
+            ps_str_eq_nocase((struct ps_str){text.ptr, head.len}, head))
+            return true;
+    }
+    return false;
+}
+
 /* [GLOBAL | SESSION | ...] name, @v, @@name, `NAMES x`: one variable and its
  * value. */
 static void
@@ -252,6 +267,8 @@ set_one(struct ps_sql_parser *p)
 
     if (ps_sql_at_punct(p, '@')) { /* @@session.autocommit */
         struct ps_str text = ps_sql_token_text(p, at);
+        if (is_for_all(text))
+            anything(p, PS_SQL_SESSION);
         size_t n = PS_MIN(text.len, (size_t)10);
         text = (struct ps_str){.ptr = text.ptr + text.len - n, .len = n};
         autocommit = ps_str_eq_nocase(text, PS_STR("autocommit"));
@@ -260,8 +277,12 @@ set_one(struct ps_sql_parser *p)
             p->pos++; /* @'name' */
     } else {
         struct ps_sql_name name;
-        if (ps_sql_peek_at(p, 1)->kind == PS_TOK_WORD)
+        if (ps_sql_peek_at(p, 1)->kind == PS_TOK_WORD) {
+            if (ps_sql_my_in_list(ps_sql_token_text(p, at),
+                                  " global persist persist_only "))
+                anything(p, PS_SQL_SESSION);
             p->pos++; /* GLOBAL, SESSION, LOCAL, PERSIST, PERSIST_ONLY */
+        }
         if (!ps_sql_qualified(p, &name))
             return;
         autocommit =

@@ -118,6 +118,16 @@ hazard('hazards of texts and sessions on MariaDB', {
     await never(s, `set statement time_zone = '+09:00' for ${sql}`);
   });
 
+  test('what touches no table leaves the memory alone', async (s) => {
+    const own = 'select v from u where id = 3';
+    for (const sql of ['set @x = 1', "set time_zone = '+00:00'", 'select last_insert_id()', "select get_lock('l', 0)", 'use app',
+      'select v from t where id = 1 for update', 'explain select v from t', 'describe t', 'select v from t limit 1 into @v']) {
+      await s.unaffected(sql, own);
+    }
+    await s.seen('set @x = spied(4)', 'select v from t where id = 4');
+    await s.seen('select @x := spied(4)', 'select v from t where id = 4');
+  });
+
   test('hazard_06: functions that are not immutable', async (s) => {
     for (const call of ['now()', 'current_date', 'current_timestamp', 'current_time()', 'localtime', 'sysdate()', 'utc_timestamp',
       'unix_timestamp()', 'rand()', 'uuid()', 'current_user', 'user()', 'connection_id()', 'last_insert_id()', 'found_rows()', 'row_count()',

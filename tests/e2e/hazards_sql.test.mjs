@@ -86,6 +86,17 @@ hazard('hazards of texts and sessions', {
     }
   });
 
+  test('what touches no table leaves the memory alone', async (s) => {
+    const own = 'select v from u where id = 3';
+    for (const sql of ["set timezone = 'UTC'", "select nextval('sq')", 'select pg_advisory_lock(3)', "select set_config('a.b', 'c', false)",
+      'select v from t where id = 1 for update', 'explain select v from t', `begin; ${sum}; commit`, "begin; set local work_mem = '1MB'; commit",
+      'listen a', 'prepare p as delete from u']) {
+      await s.unaffected(sql, own);
+    }
+    await s.seen("prepare q as update u set v = v + 1; execute q", own);
+    await s.seen("begin; select nextval('sq'); update u set v = v + 1; commit", own);
+  });
+
   test('hazard_06: functions that are not immutable', async (s) => {
     for (const call of ['now()', 'current_date', 'current_timestamp', 'localtime', 'random()', 'gen_random_uuid()',
       'clock_timestamp()', 'current_user', 'session_user', 'txid_current()', "nextval('sq')",

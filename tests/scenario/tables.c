@@ -196,6 +196,12 @@ ps_catalog_write_set(const struct ps_catalog *catalog,
 }
 
 bool
+ps_catalog_has_effect(const struct ps_sql_analysis *analysis)
+{
+    return analysis->may_write;
+}
+
+bool
 ps_catalog_touches_session(const struct ps_catalog *catalog,
                            const struct ps_sql_analysis *analysis,
                            struct ps_arena *arena)
