@@ -115,7 +115,7 @@ static MYSQL *
 connect_to_server(const char *setup)
 {
     const char *port = getenv("PS_MY_PORT");
-    unsigned timeout = 15;
+    unsigned timeout = 60;
     MYSQL *my = mysql_init(NULL);
 
     if (!my)
@@ -444,7 +444,8 @@ main(int argc, char **argv)
     watcher = connect_to_server("SET SESSION TRANSACTION ISOLATION LEVEL READ "
                                 "UNCOMMITTED");
     static const char waits[] =
-        "SET SESSION lock_wait_timeout = 3, innodb_lock_wait_timeout = 1";
+        "SET SESSION lock_wait_timeout = 3, innodb_lock_wait_timeout = 1, "
+        "max_statement_time = 10";
     if (!run(watcher, waits, strlen(waits)))
         ps_effect_die(waits, mysql_error(watcher));
     try_all(data, data + len, argc > 2 ? strtoul(argv[2], NULL, 10) : ULONG_MAX,
