@@ -257,9 +257,11 @@ enum ps_next
 ps_step_decide(struct ps_run *run)
 {
     const char *why = NULL;
-    const struct ps_catalog_text text = {.analysis = run->analysis,
-                                         .bindings = bindings_of(run),
-                                         .database = run->req->database};
+    /* A transaction that spans requests may have said USE. */
+    const struct ps_catalog_text text = {
+        .analysis = run->analysis,
+        .bindings = bindings_of(run),
+        .database = run->in_session ? PS_STR_NONE : run->req->database};
     run->change = (struct ps_change){.cache_id = ps_str_of(run->conf->id),
                                      .database = run->req->database};
     bool changes = ps_catalog_write_set(run->catalog, &text, run->req->arena,
@@ -273,8 +275,10 @@ ps_step_decide(struct ps_run *run)
          run->conf->provider != PS_PROVIDER_POSTGRES) ||
         !stays_home(run, run->change.tables, run->change.n_tables))
         run->change.database = PS_STR_NONE;
-    if (run->in_session)
+    if (run->in_session) {
+        run->statement.may_write = changes;
         return ps_session_decide(run);
+    }
     if (may_open_session(run))
         return ps_session_begin(run);
     run->change_gen = ps_catalog_gen(run->catalog);

@@ -256,7 +256,7 @@ ask_catalog(const struct ps_sql_analysis *a, const char *database,
         break;
     case PS_EFFECT_UNSEEN:
         totals->unseen++;
-        tell("unseen", t, sql);
+        tell(mysql_error(watcher), t, sql);
         break;
     case PS_EFFECT_MISSED:
         complain(a->cls == PS_SQL_READ ? "a read changes" : "not named", t, sql,
@@ -381,7 +381,7 @@ try_statement(const char *sql, struct totals *t)
     } else {
         t->unseen++;
         if (verbose)
-            printf("unseen: %s\n", sql);
+            printf("unseen (%s): %s\n", mysql_error(watcher), sql);
     }
     copy_tables(&before, &after);
     ps_arena_free(&arena);
