@@ -63,7 +63,7 @@ static const struct {
      "set" S "(password|role)",
      "changes the server for all that follows"},
     {"(insert|replace|update|delete|truncate|drop|alter|create|rename|load|"
-     "into|optimize|repair|analyze)\\b.*\\bmysql`?\\.",
+     "into|optimize|repair|analyze|call)\\b.*\\bmysql`?\\.",
      "changes the server's own tables"},
     {"use" S "`?(mysql|app|information_schema|performance_schema|sys)\\b|"
      "drop" S "(database|schema)" ANY "\\b(mysql|app|sys)\\b",
