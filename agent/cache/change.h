@@ -57,7 +57,17 @@ uint16_t ps_row_digest_bool(bool value);
  * the scenario runner and an agent without a control plane have their own.
  * Any thread.
  */
+/* A place in the control plane's ordered log: everything up to it. */
+struct ps_log_position {
+    char epoch[64]; /* of the log; "": none */
+    uint64_t number;
+};
 struct ps_publish_wait {
+    /* in: do not wait for other agents, only until the control plane has given
+     * the change its place in the log. */
+    bool logged;
+    /* out, with PS_OK: that place. */
+    struct ps_log_position position;
     /* Runs once, on any thread: every agent with a live lease has applied
      * the change or lost its lease, or (rc != PS_OK) the wait was given up
      * by the publisher's own time limit. */
@@ -70,6 +80,9 @@ struct ps_publisher {
      * write_ack = global. */
     void (*publish)(void *arg, const struct ps_change *change,
                     struct ps_publish_wait *wait);
+    /* Up to where this agent has applied the log; false: nowhere, or it does
+     * not know. NULL: there is no log. */
+    bool (*position)(void *arg, struct ps_log_position *out);
     /* A write is about to be sent / its outcome is published: lets a clean
      * shutdown know that nothing is in flight. */
     void (*write_began)(void *arg);

@@ -23,12 +23,13 @@ struct ps_batch {
     size_t n, at; /* statements; the one that runs */
     struct ps_batch_mode mode;
     bool (*fill)(struct ps_exchange *x, size_t i);
+    const char *close;
     struct ps_arena *arena; /* of the engine's request under way */
     struct ps_buf results;
     unsigned char session[PS_SESSION_ID_BYTES];
     /* What every request has. */
     struct ps_str cache_id, user, password, database;
-    bool has_provider;
+    bool has_provider, want_position;
     enum ps_provider provider;
     /* Why it is being rolled back. */
     struct ps_err failure;
@@ -149,6 +150,7 @@ fill_request(struct ps_exchange *x)
     req->has_provider = batch->has_provider;
     req->provider = batch->provider;
     req->key_bindings = PS_STR("");
+    req->want_position = batch->want_position && batch->phase == PHASE_COMMIT;
     if (batch->phase == PHASE_BEGIN) {
         req->session = PS_SESSION_BATCH;
     } else {
@@ -191,7 +193,7 @@ start(struct ps_exchange *x, enum phase phase)
 
 struct ps_batch *
 ps_batch_new(struct ps_exchange *x, size_t n, const struct ps_batch_mode *mode,
-             bool (*fill)(struct ps_exchange *x, size_t i))
+             bool (*fill)(struct ps_exchange *x, size_t i), const char *close)
 {
     struct ps_req *req = &x->request.req;
     struct ps_batch *batch = calloc(1, sizeof(*batch));
@@ -205,12 +207,14 @@ ps_batch_new(struct ps_exchange *x, size_t n, const struct ps_batch_mode *mode,
     batch->n = n;
     batch->mode = *mode;
     batch->fill = fill;
+    batch->close = close;
     batch->cache_id = req->cache_id;
     batch->user = req->user;
     batch->password = req->password;
     batch->database = req->database;
     batch->has_provider = req->has_provider;
     batch->provider = req->provider;
+    batch->want_position = req->want_position;
     ps_buf_init(&batch->results, ps_req_max_reply(req));
     x->batch = batch;
     req->arena = batch->arena;
@@ -275,6 +279,7 @@ statement_done(struct ps_exchange *x)
     if (batch->at > 0)
         ps_buf_append_char(&batch->results, ',');
     ps_buf_append_str(&batch->results, reply->body);
+    ps_buf_append_c(&batch->results, batch->close);
     if (ps_buf_rc(&batch->results) != PS_OK)
         return fail_rc(x, PS_RESULT_TOO_BIG, NULL, true);
     batch->at++;

@@ -45,11 +45,13 @@ struct ps_batch;
 /*
  * For accept: x->request.req has cache, credentials and provider; afterwards
  * it is the request for BEGIN. fill sets protocol, sql and what prepare needs
- * of statement i; false: without memory. NULL: no memory.
+ * of statement i; false: without memory. close: what each result ends with
+ * beside the engine's bytes. NULL: no memory.
  */
 struct ps_batch *ps_batch_new(struct ps_exchange *x, size_t n,
                               const struct ps_batch_mode *mode,
-                              bool (*fill)(struct ps_exchange *x, size_t i));
+                              bool (*fill)(struct ps_exchange *x, size_t i),
+                              const char *close);
 void ps_batch_free(struct ps_batch **batch);
 /*
  * The engine is done with one of the requests. True: the next one is under

@@ -223,7 +223,7 @@ accept_input(struct ps_exchange *x, const struct ps_http_input *in,
 #undef VALUE
     enum ps_rc rc = ps_neon_accept(request, in->body, &headers, err);
     if (rc == PS_OK && request->batch &&
-        !ps_batch_new(x, request->n_queries, &request->mode, fill))
+        !ps_batch_new(x, request->n_queries, &request->mode, fill, ""))
         rc = ps_err_set(err, PS_NO_MEMORY, NULL);
     return rc;
 }

@@ -290,11 +290,10 @@ form(struct ps_query_request *request, const struct ps_json *body, bool lines,
     enum ps_rc rc = text_field(body, "rows", &rows, err);
     if (rc != PS_OK)
         return rc;
-    bool arrays = ps_str_eq(rows, PS_STR("array"));
-    if (!arrays && !ps_str_eq(rows, PS_STR("object")))
+    request->arrays = ps_str_eq(rows, PS_STR("array"));
+    if (!request->arrays && !ps_str_eq(rows, PS_STR("object")))
         return wrong("rows", "object or array", err);
     request->lines = lines;
-    request->req.protocol = &forms[arrays][lines];
     return PS_OK;
 }
 
@@ -309,11 +308,130 @@ statement(struct ps_query_request *request, const struct ps_json *body,
     if (!req->sql.len)
         return ps_err_set(err, PS_MISSING_FIELD,
                           "sql is missing: the statement to run");
+    req->protocol = &forms[request->arrays][request->lines];
     rc = ps_polyscale_key_sql(req, &req->key_sql);
     if (rc != PS_OK)
         return ps_err_set(err, rc, NULL);
     return parameters(request, body, err);
 }
+
+/* ---- a batch ---- */
+
+static enum ps_rc
+flag_field(const struct ps_json *object, const char *key, bool *out,
+           struct ps_err *err)
+{
+    const struct ps_json *value = given(object, key);
+    *out = false;
+    if (!value)
+        return PS_OK;
+    if (value->kind != PS_JSON_BOOL)
+        return wrong(key, "true or false", err);
+    *out = value->boolean;
+    return PS_OK;
+}
+
+static enum ps_rc
+transaction(struct ps_batch_mode *mode, const struct ps_json *body,
+            struct ps_err *err)
+{
+    static const struct {
+        const char *name;
+        enum ps_isolation isolation;
+    } levels[] = {
+        {"read_uncommitted", PS_ISOLATION_READ_UNCOMMITTED},
+        {"read_committed",   PS_ISOLATION_READ_COMMITTED  },
+        {"repeatable_read",  PS_ISOLATION_REPEATABLE_READ },
+        {"serializable",     PS_ISOLATION_SERIALIZABLE    },
+    };
+    const struct ps_json *object = given(body, "transaction");
+    struct ps_str name = PS_STR_NONE;
+    *mode = (struct ps_batch_mode){.isolation = PS_ISOLATION_DEFAULT};
+    if (object && object->kind != PS_JSON_OBJECT)
+        return wrong("transaction", "an object", err);
+    enum ps_rc rc = text_field(object, "isolation", &name, err);
+    if (rc == PS_OK)
+        rc = flag_field(object, "read_only", &mode->read_only, err);
+    if (rc == PS_OK)
+        rc = flag_field(object, "deferrable", &mode->deferrable, err);
+    if (rc != PS_OK || !name.ptr)
+        return rc;
+    for (size_t i = 0; i < PS_ARRAY_LEN(levels); i++) {
+        if (ps_str_eq(name, ps_str_of(levels[i].name)))
+            mode->isolation = levels[i].isolation;
+    }
+    return mode->isolation != PS_ISOLATION_DEFAULT
+               ? PS_OK
+               : wrong("transaction.isolation",
+                       "read_uncommitted, read_committed, repeatable_read or "
+                       "serializable",
+                       err);
+}
+
+/* All are checked before the first one runs. */
+static enum ps_rc
+batch(struct ps_query_request *request, const struct ps_json *body,
+      struct ps_err *err)
+{
+    const struct ps_json *list = ps_json_get(body, "statements");
+    request->batch = true;
+    request->statements = list;
+    request->lines = false;
+    if (list->kind != PS_JSON_ARRAY || list->count > PS_BATCH_MAX)
+        return ps_err_set(err, PS_BAD_FIELD,
+                          "statements must be a list of at most %d",
+                          PS_BATCH_MAX);
+    if (given(body, "sql"))
+        return wrong("sql", "absent where there are statements", err);
+    enum ps_rc rc = transaction(&request->mode, body, err);
+    for (const struct ps_json *s = list->first; s && rc == PS_OK; s = s->next) {
+        request->req.sql = PS_STR_NONE;
+        rc = s->kind == PS_JSON_OBJECT
+                 ? statement(request, s, err)
+                 : wrong("statements", "a list of objects", err);
+    }
+    return rc;
+}
+
+bool
+ps_query_statement(struct ps_query_request *request, size_t i)
+{
+    struct ps_err err;
+    const struct ps_json *s = request->statements->first;
+    /* They run in order, so this walk is as long as the batch at most. */
+    while (s && i-- > 0)
+        s = s->next;
+    return s && statement(request, s, &err) == PS_OK;
+}
+
+/* "epoch:number", which is the client's to keep and to show. */
+static enum ps_rc
+after_token(struct ps_req *req, const struct ps_json *body, struct ps_err *err)
+{
+    struct ps_str text = PS_STR_NONE;
+    size_t n = 0;
+    enum ps_rc rc = text_field(body, "after", &text, err);
+    req->want_position = true;
+    if (rc != PS_OK || !text.len)
+        return rc;
+    const char *colon = memchr(text.ptr, ':', text.len);
+    size_t epoch = colon ? (size_t)(colon - text.ptr) : 0;
+    uint64_t number = 0;
+    for (size_t i = epoch + 1; colon && i < text.len; i++, n++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || n > 18)
+            return wrong("after", "the token of a reply", err);
+        number = number * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    if (n == 0 || epoch == 0 || epoch >= sizeof(req->after.epoch))
+        return wrong("after", "the token of a reply", err);
+    memcpy(req->after.epoch, text.ptr, epoch);
+    req->after.epoch[epoch] = '\0';
+    req->after.number = number;
+    req->has_after = true;
+    return PS_OK;
+}
+
+/* ---- the request ---- */
 
 enum ps_rc
 ps_query_accept(struct ps_query_request *request, struct ps_str text,
@@ -321,8 +439,8 @@ ps_query_accept(struct ps_query_request *request, struct ps_str text,
 {
     struct ps_req *req = &request->req;
     struct ps_json *body = ps_arena_alloc(req->arena, sizeof(*body));
-    request->params = NULL;
-    request->knex = request->lines = false;
+    request->params = request->statements = NULL;
+    request->knex = request->lines = request->batch = false;
     if (!body)
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     enum ps_rc rc = ps_json_read(text, req->arena, body, err);
@@ -339,7 +457,10 @@ ps_query_accept(struct ps_query_request *request, struct ps_str text,
     if (rc == PS_OK)
         rc = cache_control(req, body, err);
     if (rc == PS_OK)
-        rc = statement(request, body, err);
+        rc = after_token(req, body, err);
+    if (rc == PS_OK)
+        rc = given(body, "statements") ? batch(request, body, err)
+                                       : statement(request, body, err);
     return rc;
 }
 
@@ -358,6 +479,12 @@ accepts_lines(struct ps_str accept)
     return false;
 }
 
+static bool
+fill(struct ps_exchange *x, size_t i)
+{
+    return ps_query_statement(&x->request.query, i);
+}
+
 static enum ps_rc
 accept_input(struct ps_exchange *x, const struct ps_http_input *in,
              struct ps_err *err)
@@ -368,9 +495,27 @@ accept_input(struct ps_exchange *x, const struct ps_http_input *in,
         &x->request.query, in->body,
         ps_head_value(in->head, in->head_base, PS_HEAD_AUTHORIZATION), lines,
         err);
-    if (rc == PS_OK && lines)
+    if (rc == PS_OK && x->request.query.lines)
         x->content_type = "application/x-ndjson";
+    if (rc == PS_OK && x->request.query.batch &&
+        !ps_batch_new(x, x->request.query.statements->count,
+                      &x->request.query.mode, fill, "}}"))
+        rc = ps_err_set(err, PS_NO_MEMORY, NULL);
     return rc;
+}
+
+static void
+token_json(const struct ps_reply *reply, struct ps_buf *out)
+{
+    if (reply->position.epoch[0] == '\0') {
+        ps_buf_append_c(out, ",\"token\":null");
+        return;
+    }
+    ps_buf_append_c(out, ",\"token\":\"");
+    ps_buf_append_c(out, reply->position.epoch);
+    ps_buf_append_char(out, ':');
+    ps_buf_append_u64(out, reply->position.number);
+    ps_buf_append_char(out, '"');
 }
 
 static const char *
@@ -395,7 +540,7 @@ static void
 cache_json(const struct ps_reply *reply, struct ps_buf *out)
 {
     bool kept = reply->verdict == PS_VERDICT_HIT || reply->stored;
-    ps_buf_append_c(out, ",\"status\":\"");
+    ps_buf_append_c(out, "\"status\":\"");
     ps_buf_append_c(out, status_of(reply->verdict));
     ps_buf_append_c(out, "\",\"reason\":");
     ps_origin_text_json(out, reply->reason);
@@ -410,9 +555,22 @@ cache_json(const struct ps_reply *reply, struct ps_buf *out)
 }
 
 static void
+before(const struct ps_exchange *x, struct ps_buf *out)
+{
+    if (x->batch)
+        ps_buf_append_c(out, "{\"results\":[");
+}
+
+/* A single statement's bytes end within `cache` (styles.h). */
+static void
 after(const struct ps_exchange *x, struct ps_buf *out)
 {
+    if (x->batch)
+        ps_buf_append_c(out, "],\"cache\":{");
+    else
+        ps_buf_append_char(out, ',');
     cache_json(&x->request.req.reply, out);
+    token_json(&x->request.req.reply, out);
     ps_buf_append_c(out, x->request.query.lines ? "}\n" : "}");
 }
 
@@ -437,4 +595,4 @@ error(const struct ps_exchange *x, const struct ps_err *err,
 }
 
 const struct ps_protocol ps_protocol_query = {
-    .accept = accept_input, .after = after, .error = error};
+    .accept = accept_input, .before = before, .after = after, .error = error};

@@ -59,6 +59,7 @@ ps_uplink_on_entry(struct ps_uplink *u, struct ps_str epoch,
         return;
     }
     apply(u, entry);
+    ps_uplink_show_position(u);
     ps_uplink_try_lease(u);
     if (entry->ack_wanted)
         ps_uplink_heartbeat(u);
@@ -99,6 +100,7 @@ on_fetched(struct ps_uplink_call *call, const Portside__Reply *reply)
             return;
         }
     }
+    ps_uplink_show_position(u);
     ps_uplink_try_lease(u);
     if (ack)
         ps_uplink_heartbeat(u);

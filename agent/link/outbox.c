@@ -6,6 +6,7 @@
 #include "common/tls.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct item {
@@ -97,7 +98,8 @@ void
 ps_outbox_put(struct ps_outbox *outbox, const struct ps_change *change,
               struct ps_publish_wait *wait)
 {
-    struct lane *lane = &outbox->lanes[wait ? PS_LANE_GLOBAL : PS_LANE_LOCAL];
+    struct lane *lane =
+        &outbox->lanes[wait && !wait->logged ? PS_LANE_GLOBAL : PS_LANE_LOCAL];
     struct item *item = calloc(1, sizeof(*item));
     if (item)
         item->change = ps_codec_invalidation(change);
@@ -186,6 +188,36 @@ ps_outbox_settle(struct ps_outbox_batch *batch, enum ps_rc rc)
         batch->waits[i] = NULL;
         tell(wait, rc);
     }
+}
+
+void
+ps_outbox_settle_at(struct ps_outbox_batch *batch, const char *epoch,
+                    uint64_t number)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct ps_publish_wait *wait = batch->waits[i];
+        if (!wait)
+            continue;
+        snprintf(wait->position.epoch, sizeof(wait->position.epoch), "%s",
+                 epoch);
+        wait->position.number = number;
+    }
+    ps_outbox_settle(batch, PS_OK);
+}
+
+/* A wait's fn only posts to a loop, which may be done under a lock. */
+void
+ps_outbox_give_up_waits(struct ps_outbox *outbox, enum ps_lane which)
+{
+    struct lane *lane = &outbox->lanes[which];
+    pthread_mutex_lock(&outbox->lock);
+    PS_LIST_FOREACH_SAFE(&lane->items, it, tmp) {
+        struct item *item = PS_CONTAINER_OF(it, struct item, link);
+        struct ps_publish_wait *wait = item->wait;
+        item->wait = NULL;
+        tell(wait, PS_FABRIC);
+    }
+    pthread_mutex_unlock(&outbox->lock);
 }
 
 void

@@ -46,7 +46,7 @@ struct ps_outbox_batch {
 struct ps_outbox *ps_outbox_new(void);
 /* Waits still inside get PS_SHUTTING_DOWN. */
 void ps_outbox_free(struct ps_outbox **outbox);
-/* Any thread. wait != NULL: global lane. */
+/* Any thread. wait != NULL: global lane, unless it is content with the log. */
 void ps_outbox_put(struct ps_outbox *outbox, const struct ps_change *change,
                    struct ps_publish_wait *wait);
 /* The next batch of a lane, or NULL; one that was put back comes first. */
@@ -58,6 +58,11 @@ void ps_outbox_put_back(struct ps_outbox *outbox,
 /* Answered (PS_OK) or given up: tells the waits, once. The batch stays (a
  * given-up one is still to be told). */
 void ps_outbox_settle(struct ps_outbox_batch *batch, enum ps_rc rc);
+/* The same with PS_OK: where its changes are in the log. */
+void ps_outbox_settle_at(struct ps_outbox_batch *batch, const char *epoch,
+                         uint64_t number);
+/* Nobody waits for what is still in this lane; it is told all the same. */
+void ps_outbox_give_up_waits(struct ps_outbox *outbox, enum ps_lane lane);
 void ps_outbox_batch_free(struct ps_outbox_batch **batch);
 /* Nothing queued and nothing put back (batches in flight not counted). */
 bool ps_outbox_empty(struct ps_outbox *outbox);

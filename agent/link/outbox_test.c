@@ -21,7 +21,8 @@ on_wait(struct ps_publish_wait *wait, enum ps_rc rc)
 }
 
 static void
-put(struct ps_outbox *outbox, const char *table, struct waiter *w)
+put_wait(struct ps_outbox *outbox, const char *table, struct waiter *w,
+         bool logged)
 {
     const struct ps_table_name name = {PS_STR("public"), ps_str_of(table)};
     const struct ps_change change = {.cache_id = PS_STR(CACHE),
@@ -29,8 +30,46 @@ put(struct ps_outbox *outbox, const char *table, struct waiter *w)
                                      .tables = &name,
                                      .n_tables = 1};
     if (w)
-        *w = (struct waiter){.wait = {.fn = on_wait}};
+        *w = (struct waiter){
+            .wait = {.fn = on_wait, .logged = logged}
+        };
     ps_outbox_put(outbox, &change, w ? &w->wait : NULL);
+}
+
+static void
+put(struct ps_outbox *outbox, const char *table, struct waiter *w)
+{
+    put_wait(outbox, table, w, false);
+}
+
+/* Who waits for the log only does so in the local lane, and no longer than
+ * there is hope; the change is told in any case. */
+static void
+waits_for_the_log(void **state)
+{
+    (void)state;
+    struct ps_outbox *o = ps_outbox_new();
+    struct waiter w, given_up;
+    put_wait(o, "a", &w, true);
+    assert_null(ps_outbox_take(o, PS_LANE_GLOBAL));
+    struct ps_outbox_batch *b = ps_outbox_take(o, PS_LANE_LOCAL);
+    assert_int_equal(b->count, 1);
+    ps_outbox_settle_at(b, "epoch", 42);
+    assert_int_equal(w.calls, 1);
+    assert_int_equal(w.rc, PS_OK);
+    assert_string_equal(w.wait.position.epoch, "epoch");
+    assert_int_equal(w.wait.position.number, 42);
+    ps_outbox_batch_free(&b);
+    put_wait(o, "b", &given_up, true);
+    ps_outbox_give_up_waits(o, PS_LANE_LOCAL);
+    assert_int_equal(given_up.calls, 1);
+    assert_int_equal(given_up.rc, PS_FABRIC);
+    b = ps_outbox_take(o, PS_LANE_LOCAL);
+    assert_string_equal(b->changes[0]->tables[0]->name, "b");
+    ps_outbox_settle(b, PS_OK);
+    assert_int_equal(given_up.calls, 1);
+    ps_outbox_batch_free(&b);
+    ps_outbox_free(&o);
 }
 
 static void
@@ -124,6 +163,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_come_out_in_order),
+        cmocka_unit_test(waits_for_the_log),
         cmocka_unit_test(an_unheard_batch_comes_first_again),
         cmocka_unit_test(waits_have_a_lane_of_their_own_and_end_once),
         cmocka_unit_test(a_full_lane_becomes_everything),

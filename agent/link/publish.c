@@ -11,6 +11,7 @@
  * long as it takes.
  */
 #include "agent/link/uplink_private.h"
+#include "common/check.h"
 #include "common/log.h"
 
 #include <stdlib.h>
@@ -28,9 +29,33 @@ static void
 publish(void *arg, const struct ps_change *change, struct ps_publish_wait *wait)
 {
     struct ps_uplink *u = arg;
-    ps_outbox_put(u->outbox, change, wait);
+    /* Without a session there is no place in the log to wait for. */
+    bool in_vain =
+        wait && wait->logged && atomic_load(&u->state) != PS_UPLINK_LIVE;
+    ps_outbox_put(u->outbox, change, in_vain ? NULL : wait);
+    if (in_vain)
+        wait->fn(wait, PS_FABRIC);
     if (!atomic_exchange(&u->publish_posted, true))
         ps_loop_post(u->conf.loop, &u->publish_task);
+}
+
+static bool
+position(void *arg, struct ps_log_position *out)
+{
+    struct ps_uplink *u = arg;
+    PS_CHECK(pthread_mutex_lock(&u->position_lock) == 0);
+    *out = u->position;
+    PS_CHECK(pthread_mutex_unlock(&u->position_lock) == 0);
+    return out->epoch[0] != '\0';
+}
+
+void
+ps_uplink_show_position(struct ps_uplink *u)
+{
+    PS_CHECK(pthread_mutex_lock(&u->position_lock) == 0);
+    memcpy(u->position.epoch, u->order.epoch, sizeof(u->position.epoch));
+    u->position.number = u->order.applied;
+    PS_CHECK(pthread_mutex_unlock(&u->position_lock) == 0);
 }
 
 static void
@@ -89,8 +114,10 @@ void
 ps_uplink_publish_init(struct ps_uplink *u)
 {
     u->publish_task.fn = on_task;
+    PS_CHECK(pthread_mutex_init(&u->position_lock, NULL) == 0);
     u->publisher = (struct ps_publisher){.arg = u,
                                          .publish = publish,
+                                         .position = position,
                                          .write_began = write_began,
                                          .write_ended = write_ended,
                                          .write_lingers = write_lingers};
@@ -102,9 +129,11 @@ static void
 park(struct ps_uplink *u, struct ps_outbox_batch *batch)
 {
     batch->in_flight = false;
-    if (batch->lane == PS_LANE_LOCAL)
+    if (batch->lane == PS_LANE_LOCAL) {
+        ps_outbox_settle(batch, PS_FABRIC);
         ps_outbox_put_back(u->outbox, batch);
-    else if (!ps_link_linked(&batch->link))
+        ps_outbox_give_up_waits(u->outbox, PS_LANE_LOCAL);
+    } else if (!ps_link_linked(&batch->link))
         ps_list_push_back(&u->global_open, &batch->link);
 }
 
@@ -123,7 +152,7 @@ on_published(struct ps_uplink_call *call, const Portside__Reply *reply)
     }
     if (ps_link_linked(&batch->link))
         ps_list_remove(&u->global_open, &batch->link);
-    ps_outbox_settle(batch, PS_OK);
+    ps_outbox_settle_at(batch, reply->publish->epoch, reply->publish->last);
     ps_outbox_batch_free(&batch);
     ps_uplink_publish(u);
 }
@@ -171,8 +200,10 @@ ps_uplink_publish(struct ps_uplink *u)
 {
     struct ps_outbox_batch *batch;
     adopt_global(u);
-    if (atomic_load(&u->state) != PS_UPLINK_LIVE)
+    if (atomic_load(&u->state) != PS_UPLINK_LIVE) {
+        ps_outbox_give_up_waits(u->outbox, PS_LANE_LOCAL);
         return;
+    }
     PS_LIST_FOREACH_SAFE(&u->global_open, it, tmp) {
         batch = PS_CONTAINER_OF(it, struct ps_outbox_batch, link);
         if (!batch->in_flight && u->global_in_flight < PS_UPLINK_GLOBAL_MAX)
@@ -202,4 +233,5 @@ ps_uplink_publish_done(struct ps_uplink *u)
         ps_outbox_batch_free(&batch);
     }
     ps_outbox_free(&u->outbox);
+    pthread_mutex_destroy(&u->position_lock);
 }

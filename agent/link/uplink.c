@@ -255,6 +255,7 @@ on_hello(struct ps_uplink_call *call, const Portside__Reply *reply)
         ps_uplink_drop_all(u);
     else
         ps_uplink_on_newest(u, ps_str_of(h->epoch), h->newest);
+    ps_uplink_show_position(u);
     u->snapshot_under_way = false;
     ps_uplink_want_config(u, UINT64_MAX);
     on_heartbeat_timer(u);

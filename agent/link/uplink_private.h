@@ -13,6 +13,7 @@
 #include "common/io/bus.h"
 #include "proto/portside.pb-c.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum ps_uplink_state {
@@ -46,6 +47,9 @@ struct ps_uplink {
     uint64_t hello_delay_ms;
 
     struct ps_order order;
+    /* What has been applied of it, for other threads. */
+    pthread_mutex_t position_lock;
+    struct ps_log_position position;
 
     /* The best heartbeat answer whose log position is not reached yet. */
     struct {
@@ -118,6 +122,8 @@ void ps_uplink_load_config(struct ps_uplink *uplink);
 void ps_uplink_want_config(struct ps_uplink *uplink, uint64_t version);
 
 /* publish.c */
+/* After entries were applied or everything was dropped. */
+void ps_uplink_show_position(struct ps_uplink *uplink);
 void ps_uplink_publish_init(struct ps_uplink *uplink);
 /* Sends what waits, as far as the session allows. */
 void ps_uplink_publish(struct ps_uplink *uplink);

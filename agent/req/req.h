@@ -75,6 +75,8 @@ enum ps_verdict {
       "the answer to a later query is in memory already")                      \
     X(OTHER_DATABASE, "other_database",                                        \
       "a table of another database than the session's")                        \
+    X(AFTER, "after_token",                                                    \
+      "the client has seen a change that this agent has not heard of yet")     \
     X(TRANSACTION, "transaction",                                              \
       "nothing is answered from memory or kept within a transaction")          \
     X(NOT_CONFIRMED, "not_confirmed",                                          \
@@ -118,6 +120,9 @@ struct ps_reply {
     enum ps_rc rc;      /* PS_OK: body is the answer */
     struct ps_err err;  /* for the client, when rc != PS_OK */
     struct ps_str body; /* valid until ps_req_done() */
+    /* With want_position: the newest change the answer reflects; epoch "":
+     * not known. */
+    struct ps_log_position position;
     /* A transaction is open, and this request's connection kept for it. */
     bool in_session;
     unsigned char session_id[PS_SESSION_ID_BYTES];
@@ -176,6 +181,11 @@ struct ps_req {
                                    expired no longer ago does; 0: none */
     uint64_t stale_while_revalidate_ms; /* the same while a newer one is
                                            fetched; a rule may allow more */
+    /* Read your writes across agents: what the client has seen of the log; an
+     * answer from memory is not wanted while this agent has not applied it. */
+    bool has_after;
+    bool want_position; /* say what the answer reflects, also of a write */
+    struct ps_log_position after;
     enum ps_session_use session;
     unsigned char session_id[PS_SESSION_ID_BYTES]; /* IN: whose token was
                                                       checked */

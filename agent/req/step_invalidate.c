@@ -45,7 +45,11 @@ on_told_here(struct ps_task *task)
     PS_CHECK_OBJ(run, PS_RUN_MAGIC);
     const struct ps_publisher *publisher = run->engine->conf.publisher;
     publisher->write_ended(publisher->arg);
-    if (run->publish_rc != PS_OK)
+    if (run->publish_rc == PS_OK)
+        run->req->reply.position = run->publish_wait.position;
+    else
+        run->req->reply.position.epoch[0] = '\0';
+    if (run->publish_rc != PS_OK && !run->publish_wait.logged)
         run->why = ps_reason_code(PS_REASON_NOT_CONFIRMED);
     ps_run_after_outcome(run);
     ps_run_continue(run, run->step);
@@ -63,7 +67,9 @@ tell(struct ps_run *run, bool whole)
         change.rows = NULL;
     }
     ps_worker_count(run->at, PS_ENGINE_INVALIDATIONS);
-    if (run->conf->write_ack_global) {
+    run->req->reply.position.epoch[0] = '\0';
+    if (run->conf->write_ack_global || run->req->want_position) {
+        run->publish_wait.logged = !run->conf->write_ack_global;
         run->publish_wait.fn = on_told;
         run->task.fn = on_told_here;
         publisher->publish(publisher->arg, &change, &run->publish_wait);

@@ -133,6 +133,21 @@ admitted(struct ps_run *run)
     return run->admitted;
 }
 
+/* Where the log stands, taken once and before memory is looked at; false: the
+ * client has seen more than this agent. */
+static bool
+heard_of(struct ps_run *run)
+{
+    const struct ps_publisher *publisher = run->engine->conf.publisher;
+    const struct ps_log_position *after = &run->req->after;
+    struct ps_log_position *now = &run->req->reply.position;
+    if (now->epoch[0] == '\0' && publisher->position &&
+        !publisher->position(publisher->arg, now))
+        now->epoch[0] = '\0';
+    return !run->req->has_after || (strcmp(after->epoch, now->epoch) == 0 &&
+                                    after->number <= now->number);
+}
+
 enum ps_next
 ps_step_lookup(struct ps_run *run)
 {
@@ -150,6 +165,10 @@ ps_step_lookup(struct ps_run *run)
     run->looked_us = now_us;
     if (!ps_lease_held(engine->conf.lease, now_us))
         return bypass(run, PS_REASON_NO_LEASE);
+    if ((run->req->want_position || run->req->has_after) && !heard_of(run)) {
+        run->req->no_cache = true; /* nor another's answer under way */
+        return bypass(run, PS_REASON_AFTER);
+    }
     if (run->req->no_cache)
         return bypass(run, PS_REASON_CLIENT_NO_CACHE);
     struct ps_entry *entry = ps_store_find(engine->store, &run->key);

@@ -232,6 +232,66 @@ suite('POST /v1/query', () => {
     assert.deepEqual(reply.json, [{ name: 'one' }]);
   });
 
+  test('statements: one transaction, all or nothing', async () => {
+    const both = [[stage.cache.id, (n) => `$${n}`], [other.id, () => '?']];
+    for (const [cache, mark] of both) {
+      const counts = { cache, sql: 'select count(*) as n from items where id > 1000' };
+      const before = (await warm(counts)).json.rows[0].n;
+      const reply = await run({
+        cache, rows: 'array', transaction: { isolation: 'serializable' },
+        statements: [
+          { sql: `insert into items (id, name${cache === other.id ? '' : ', qty'}) values (${mark(1)}, ${mark(2)}${cache === other.id ? '' : ', 0'})`, params: [1001, 'new'] },
+          { sql: 'select name from items where id = :id', params: { id: 1001 } },
+        ],
+      });
+      assert.equal(reply.json.results.length, 2);
+      assert.equal(reply.json.results[0].row_count, 1);
+      assert.equal(reply.json.results[0].command, 'INSERT');
+      assert.deepEqual(reply.json.results[1].rows, [['new']]);
+      assert.equal(reply.json.cache.status, 'bypass');
+      assert.equal(reply.json.cache.reason, 'transaction');
+      assert.equal(Number((await run(counts)).json.rows[0].n), Number(before) + 1);
+      const failed = await post({ cache, statements: [{ sql: 'delete from items where id = 1001' }, { sql: 'selec 1' }] });
+      assert.equal(failed.status, 400);
+      assert.ok(failed.json.origin.message);
+      assert.equal(Number((await run(counts)).json.rows[0].n), Number(before) + 1);
+    }
+    const mode = { transaction: { read_only: true, isolation: 'repeatable_read' } };
+    assert.deepEqual((await run({ ...mode, statements: [{ sql: 'show transaction_read_only' }, { sql: 'show transaction_isolation' }] })).json.results.map((r) => Object.values(r.rows[0])[0]), ['on', 'repeatable read']);
+    assert.equal((await post({ cache: other.id, ...mode, statements: [{ sql: 'delete from items' }] })).json.origin.number, 1792);
+    for (const bad of [{ statements: {} }, { statements: [1] }, { statements: [{}] }, { statements: [], transaction: { isolation: 'x' } }, { statements: [], sql: 'select 1' }]) {
+      assert.equal((await post(bad)).status, 400, JSON.stringify(bad));
+    }
+    assert.deepEqual((await run({ statements: [] })).json.results, []);
+  });
+
+  test('after: what a client has seen in one region it sees in the other', async () => {
+    const [west, east] = stage.agents;
+    const sql = 'select qty from items where id = 77';
+    const read = (after, agent = east) => run({ sql, ...(after && { after }) }, { agent });
+    for (let round = 1; round <= 10; round += 1) {
+      await waitUntil(async () => (await read()).cache === 'hit', { what: 'a hit in the other region' });
+      const write = await run({ sql: 'update items set qty = $1 where id = 77', params: [round] });
+      assert.match(write.json.token, /^[^:]+:\d+$/);
+      const first = await read(write.json.token);
+      assert.deepEqual(first.json.rows, [{ qty: round }], `round ${round}: ${first.text}`);
+    }
+    const batch = await run({ statements: [{ sql: 'update items set qty = 99 where id = 77' }] });
+    assert.deepEqual((await read(batch.json.token)).json.rows, [{ qty: 99 }]);
+    // Once it is applied, memory answers for the token, too.
+    await waitUntil(async () => (await read(batch.json.token)).cache === 'hit', { what: 'a hit for the token' });
+    const hit = await read(batch.json.token);
+    assert.match(hit.json.token, /^[^:]+:\d+$/);
+    // Nobody can have seen this yet.
+    const [epoch, number] = hit.json.token.split(':');
+    for (const after of [`${epoch}:${Number(number) + 1000}`, `other:${number}`]) {
+      const reply = await read(after);
+      assert.equal(reply.cache, 'bypass');
+      assert.equal(reply.json.cache.reason, 'after_token');
+    }
+    for (const after of ['x', ':1', 'a:', 'a:-1', 7]) assert.equal((await post({ sql, after })).status, 400);
+  });
+
   test('CORS: preflight on every path, and every reply may be read', async () => {
     const [agent] = stage.agents;
     for (const path of ['/sql', '/v1/query', '/psdb.v1alpha1.Database/Execute']) {
