@@ -46,6 +46,7 @@ struct api_request {
     struct ps_str text;        /* the body as it came */
     /* For the handler: */
     char param[API_PARAM_MAX]; /* what stood for {} in the route */
+    struct ps_api_token token; /* who asks; of routes that take one */
     json_t *body;              /* an object; empty when there was no body */
     /* By the handler: */
     int status;        /* 200 unless set */
@@ -61,6 +62,9 @@ void api_run(struct api_request *request);
 void api_request_done(struct api_request *request);
 /* Replaces what is in out by the error's body; the HTTP status. */
 int api_put_error(struct ps_buf *out, enum ps_rc rc, const char *message);
+
+/* Whether the request's token sees the cache of this id. */
+bool api_sees_cache(const struct api_request *request, const char *id);
 
 typedef enum ps_rc api_handler(struct api_request *request, struct ps_err *err);
 

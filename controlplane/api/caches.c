@@ -181,6 +181,10 @@ api_create_cache(struct api_request *request, struct ps_err *err)
 {
     struct ps_api *api = request->api;
     struct ps_cache_def def;
+    if (request->token.caches[0])
+        return ps_err_set(err, PS_FORBIDDEN,
+                          "this token is for some caches only; a new one "
+                          "takes a token for all");
     ps_def_init(&def);
     ps_uuid_make(def.id);
     def.created_ms = def.updated_ms = ps_wall_ms();
@@ -282,7 +286,9 @@ api_delete_cache(struct api_request *request, struct ps_err *err)
 static enum ps_rc
 list_cache(void *arg, const struct ps_cache_def *def)
 {
-    put_cache(arg, def);
+    struct api_request *request = arg;
+    if (api_sees_cache(request, def->id))
+        put_cache(&request->out, def);
     return PS_OK;
 }
 
@@ -291,7 +297,7 @@ api_list_caches(struct api_request *request, struct ps_err *err)
 {
     api_open(&request->out, NULL, '[');
     enum ps_rc rc =
-        ps_db_cache_each(request->api->conf.db, list_cache, &request->out, err);
+        ps_db_cache_each(request->api->conf.db, list_cache, request, err);
     api_close(&request->out, ']');
     return rc;
 }

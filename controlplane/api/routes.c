@@ -1,7 +1,8 @@
 /*
  * Every path of the API in one table, and the way of a request: route, token,
  * body, handler. A path that is not in the table is 404 before anything is
- * asked for; everything in it that needs a token is 401 without one.
+ * asked for; everything in it that needs a token is 401 without one, 403 with
+ * one whose role is not enough.
  */
 #include "common/clock.h"
 #include "common/log.h"
@@ -11,9 +12,11 @@
 
 #include <stdio.h>
 
-enum auth {
-    OPEN,  /* no token */
-    TOKEN, /* a bearer token */
+enum need {
+    OPEN,   /* no token */
+    VIEWER, /* a bearer token whose role is at least this */
+    OPERATOR,
+    ADMIN
 };
 enum body {
     NO_BODY,   /* what is sent is ignored */
@@ -21,44 +24,45 @@ enum body {
     MUST_BODY, /* an object */
 };
 
+/* clang-format off */
 static const struct route {
     enum api_method method;
     const char *path; /* {} stands for one segment */
     api_handler *handler;
-    enum auth auth;
+    enum need need;
     enum body body;
 } routes[] = {
-    {API_GET,    "/healthz",                   api_health,            OPEN,  NO_BODY  },
-    {API_GET,    "/v1/ca",                     api_get_ca,            OPEN,  NO_BODY  },
-    {API_GET,    "/v1/status",                 api_get_status,        TOKEN, NO_BODY  },
-    {API_GET,    "/v1/caches",                 api_list_caches,       TOKEN, NO_BODY  },
-    {API_POST,   "/v1/caches",                 api_create_cache,      TOKEN, MUST_BODY},
-    {API_GET,    "/v1/caches/{}",              api_get_cache,         TOKEN, NO_BODY  },
-    {API_PATCH,  "/v1/caches/{}",              api_update_cache,      TOKEN, MUST_BODY},
-    {API_DELETE, "/v1/caches/{}",              api_delete_cache,      TOKEN, NO_BODY  },
-    {API_PUT,    "/v1/caches/{}/purge",        api_purge_cache,       TOKEN, MAY_BODY },
-    {API_POST,   "/v1/caches/{}/test",         api_test_cache,        TOKEN, MAY_BODY },
-    {API_GET,    "/v1/caches/{}/reachability", api_get_reachability,  TOKEN,
-     NO_BODY                                                                          },
-    {API_GET,    "/v1/caches/{}/stats",        api_get_stats,         TOKEN, NO_BODY  },
-    {API_GET,    "/v1/stats",                  api_list_stats,        TOKEN, NO_BODY  },
-    {API_GET,    "/v1/caches/{}/rules",        api_list_rules,        TOKEN, NO_BODY  },
-    {API_POST,   "/v1/caches/{}/rules",        api_set_rule,          TOKEN, MUST_BODY},
-    {API_DELETE, "/v1/rules/{}",               api_delete_rule,       TOKEN, NO_BODY  },
-    {API_GET,    "/v1/regions",                api_list_regions,      TOKEN, NO_BODY  },
-    {API_POST,   "/v1/regions",                api_create_region,     TOKEN, MUST_BODY},
-    {API_DELETE, "/v1/regions/{}",             api_delete_region,     TOKEN, NO_BODY  },
-    {API_GET,    "/v1/agents",                 api_list_agents,       TOKEN, NO_BODY  },
-    {API_DELETE, "/v1/agents/{}",              api_delete_agent,      TOKEN, NO_BODY  },
-    {API_POST,   "/v1/agents/{}/revoke",       api_revoke_agent,      TOKEN, MAY_BODY },
-    {API_GET,    "/v1/join-tokens",            api_list_join_tokens,  TOKEN, NO_BODY  },
-    {API_POST,   "/v1/join-tokens",            api_create_join_token, TOKEN, MUST_BODY},
-    {API_DELETE, "/v1/join-tokens/{}",         api_delete_join_token, TOKEN, NO_BODY  },
-    {API_POST,   "/v1/enroll",                 api_enroll,            OPEN,  MUST_BODY},
-    {API_GET,    "/v1/tokens",                 api_list_tokens,       TOKEN, NO_BODY  },
-    {API_POST,   "/v1/tokens",                 api_create_token,      TOKEN, MUST_BODY},
-    {API_DELETE, "/v1/tokens/{}",              api_delete_token,      TOKEN, NO_BODY  },
+    {API_GET, "/healthz", api_health, OPEN, NO_BODY},
+    {API_GET, "/v1/ca", api_get_ca, OPEN, NO_BODY},
+    {API_GET, "/v1/status", api_get_status, VIEWER, NO_BODY},
+    {API_GET, "/v1/caches", api_list_caches, VIEWER, NO_BODY},
+    {API_POST, "/v1/caches", api_create_cache, OPERATOR, MUST_BODY},
+    {API_GET, "/v1/caches/{}", api_get_cache, VIEWER, NO_BODY},
+    {API_PATCH, "/v1/caches/{}", api_update_cache, OPERATOR, MUST_BODY},
+    {API_DELETE, "/v1/caches/{}", api_delete_cache, OPERATOR, NO_BODY},
+    {API_PUT, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY},
+    {API_POST, "/v1/caches/{}/test", api_test_cache, OPERATOR, MAY_BODY},
+    {API_GET, "/v1/caches/{}/reachability", api_get_reachability, VIEWER, NO_BODY},
+    {API_GET, "/v1/caches/{}/stats", api_get_stats, VIEWER, NO_BODY},
+    {API_GET, "/v1/stats", api_list_stats, VIEWER, NO_BODY},
+    {API_GET, "/v1/caches/{}/rules", api_list_rules, VIEWER, NO_BODY},
+    {API_POST, "/v1/caches/{}/rules", api_set_rule, OPERATOR, MUST_BODY},
+    {API_DELETE, "/v1/rules/{}", api_delete_rule, OPERATOR, NO_BODY},
+    {API_GET, "/v1/regions", api_list_regions, VIEWER, NO_BODY},
+    {API_POST, "/v1/regions", api_create_region, ADMIN, MUST_BODY},
+    {API_DELETE, "/v1/regions/{}", api_delete_region, ADMIN, NO_BODY},
+    {API_GET, "/v1/agents", api_list_agents, VIEWER, NO_BODY},
+    {API_DELETE, "/v1/agents/{}", api_delete_agent, ADMIN, NO_BODY},
+    {API_POST, "/v1/agents/{}/revoke", api_revoke_agent, ADMIN, MAY_BODY},
+    {API_GET, "/v1/join-tokens", api_list_join_tokens, ADMIN, NO_BODY},
+    {API_POST, "/v1/join-tokens", api_create_join_token, ADMIN, MUST_BODY},
+    {API_DELETE, "/v1/join-tokens/{}", api_delete_join_token, ADMIN, NO_BODY},
+    {API_POST, "/v1/enroll", api_enroll, OPEN, MUST_BODY},
+    {API_GET, "/v1/tokens", api_list_tokens, ADMIN, NO_BODY},
+    {API_POST, "/v1/tokens", api_create_token, ADMIN, MUST_BODY},
+    {API_DELETE, "/v1/tokens/{}", api_delete_token, ADMIN, NO_BODY},
 };
+/* clang-format on */
 
 static const char *const method_names[] = {
     [API_GET] = "GET",     [API_POST] = "POST",     [API_PUT] = "PUT",
@@ -123,12 +127,42 @@ enum {
     USED_EVERY_MS = 60000 /* how exact "last used" is */
 };
 
+/* Whether the token's role is enough, and the path is no cache that it does
+ * not see. */
+static enum ps_rc
+authorize(struct api_request *request, const struct route *route,
+          struct ps_err *err)
+{
+    static const char prefix[] = "/v1/caches/{}";
+    static const enum ps_role wanted[] = {[VIEWER] = PS_ROLE_VIEWER,
+                                          [OPERATOR] = PS_ROLE_OPERATOR,
+                                          [ADMIN] = PS_ROLE_ADMIN};
+    const struct ps_api_token *token = &request->token;
+    if (token->role < wanted[route->need])
+        return ps_err_set(err, PS_FORBIDDEN,
+                          "this takes a token of the role %s; this one is of "
+                          "the role %s",
+                          ps_role_text(wanted[route->need]),
+                          ps_role_text(token->role));
+    if (strncmp(route->path, prefix, sizeof(prefix) - 1) == 0 &&
+        !api_sees_cache(request, request->param))
+        return ps_err_set(err, PS_CACHE_NOT_FOUND, NULL);
+    return PS_OK;
+}
+
+bool
+api_sees_cache(const struct api_request *request, const char *id)
+{
+    const char *caches = request->token.caches;
+    return !caches[0] || (strlen(id) == 36 && strstr(caches, id));
+}
+
 static enum ps_rc
 authenticate(struct api_request *request, struct ps_err *err)
 {
     static const char scheme[] = "Bearer ";
     const char *header = request->authorization;
-    struct ps_api_token token;
+    struct ps_api_token *token = &request->token;
     unsigned char hash[PS_DB_HASH_LEN];
     if (!header)
         return ps_err_set(err, PS_UNAUTHORIZED,
@@ -139,13 +173,13 @@ authenticate(struct api_request *request, struct ps_err *err)
                           "psk_...\"");
     header += sizeof(scheme) - 1;
     ps_sha256(ps_str_of(header + strspn(header, " ")), hash);
-    enum ps_rc rc = ps_db_token_find(request->api->conf.db, hash, &token, err);
+    enum ps_rc rc = ps_db_token_find(request->api->conf.db, hash, token, err);
     if (rc != PS_OK)
         return rc;
     int64_t now = ps_wall_ms();
-    if (now - token.last_used_ms >= USED_EVERY_MS &&
-        ps_db_token_used(request->api->conf.db, token.id, now, NULL) != PS_OK)
-        ps_warn("api", "cannot note the use of token %s", token.id);
+    if (now - token->last_used_ms >= USED_EVERY_MS &&
+        ps_db_token_used(request->api->conf.db, token->id, now, NULL) != PS_OK)
+        ps_warn("api", "cannot note the use of token %s", token->id);
     return PS_OK;
 }
 
@@ -185,8 +219,10 @@ api_run(struct api_request *request)
     request->status = 200;
     ps_buf_init(&request->out, API_REPLY_MAX);
     enum ps_rc rc = find_route(request, &route, &err);
-    if (route && route->auth == TOKEN)
+    if (route && route->need != OPEN)
         rc = authenticate(request, &err);
+    if (route && route->need != OPEN && rc == PS_OK)
+        rc = authorize(request, route, &err);
     if (route && rc == PS_OK)
         rc = parse_body(request, route->body, &err);
     if (route && rc == PS_OK)

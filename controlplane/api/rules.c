@@ -135,8 +135,13 @@ enum ps_rc
 api_delete_rule(struct api_request *request, struct ps_err *err)
 {
     struct ps_api *api = request->api;
-    enum ps_rc rc =
-        ps_db_rule_delete(api->conf.db, request->param, ps_wall_ms(), err);
+    struct ps_rule_def rule;
+    enum ps_rc rc = ps_db_rule_get(api->conf.db, request->param, &rule, err);
+    if (rc == PS_OK && !api_sees_cache(request, rule.cache_id))
+        rc = ps_err_set(err, PS_NOT_FOUND, "no rule has this id");
+    if (rc != PS_OK)
+        return rc;
+    rc = ps_db_rule_delete(api->conf.db, request->param, ps_wall_ms(), err);
     if (rc != PS_OK)
         return rc;
     ps_info("api", "deleted rule %s", request->param);

@@ -383,6 +383,8 @@ put_cache(void *arg, const struct ps_cache_def *def)
     struct listing *l = arg;
     struct ps_buf *out = &l->request->out;
     struct question one = *l->q;
+    if (!api_sees_cache(l->request, def->id))
+        return PS_OK;
     one.query.cache_id = def->id;
     if (one.query.region)
         one.query.region = one.region;

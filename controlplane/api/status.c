@@ -39,6 +39,8 @@ api_get_status(struct api_request *request, struct ps_err *err)
                 (int64_t)ps_db_config_version(api->conf.db));
     api_put_int(out, "invalidationNumber", (int64_t)fleet.newest);
     api_put_time(out, "startedAt", api->started_ms);
+    if (request->token.caches[0]) /* of those it sees */
+        caches = (int64_t)(strlen(request->token.caches) + 1) / 37;
     api_put_int(out, "caches", caches);
     api_open(out, "agents", '{');
     api_put_int(out, "connected", (int64_t)fleet.connected);

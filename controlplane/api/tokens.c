@@ -289,10 +289,28 @@ ps_api_make_token(const char *name, struct ps_api_token *token,
     make_secret(secret);
     snprintf(text, PS_API_TOKEN_TEXT, "psk_%s", secret);
     explicit_bzero(secret, sizeof(secret));
-    *token = (struct ps_api_token){.created_ms = ps_wall_ms()};
+    *token = (struct ps_api_token){.created_ms = ps_wall_ms(),
+                                   .role = PS_ROLE_ADMIN};
     ps_uuid_make(token->id);
     snprintf(token->name, sizeof(token->name), "%s", name);
     ps_sha256(ps_str_of(text), token->hash);
+}
+
+/* null: all. */
+static void
+put_caches(struct ps_buf *out, const char *caches)
+{
+    char id[37];
+    if (!caches[0]) {
+        api_put_raw(out, "caches", "null");
+        return;
+    }
+    api_open(out, "caches", '[');
+    for (; strlen(caches) >= 36; caches += 36 + (caches[36] == ',')) {
+        snprintf(id, sizeof(id), "%.36s", caches);
+        api_put_text(out, NULL, id);
+    }
+    api_close(out, ']');
 }
 
 static enum ps_rc
@@ -302,6 +320,8 @@ list_token(void *arg, const struct ps_api_token *token)
     api_open(out, NULL, '{');
     api_put_text(out, "id", token->id);
     api_put_text(out, "name", token->name);
+    api_put_text(out, "role", ps_role_text(token->role));
+    put_caches(out, token->caches);
     api_put_time(out, "createdAt", token->created_ms);
     api_put_time(out, "lastUsedAt", token->last_used_ms);
     api_close(out, '}');
@@ -320,10 +340,57 @@ api_list_tokens(struct api_request *request, struct ps_err *err)
     return rc;
 }
 
+/* "caches": ids of caches that exist; absent: all. */
+static enum ps_rc
+read_caches(struct api_request *request, struct ps_api_token *token,
+            struct ps_err *err)
+{
+    const json_t *list = json_object_get(request->body, "caches");
+    size_t used = 0, n = json_array_size(list);
+    if (!list)
+        return PS_OK;
+    if (!json_is_array(list) || n == 0 || n > PS_TOKEN_CACHES_MAX)
+        return ps_err_set(err, PS_BAD_FIELD,
+                          "caches must be a list of 1 to %d ids of caches",
+                          PS_TOKEN_CACHES_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct ps_cache_def def;
+        const char *id = json_string_value(json_array_get(list, i));
+        enum ps_rc rc =
+            ps_db_cache_get(request->api->conf.db, id ? id : "", &def, err);
+        if (rc != PS_OK)
+            return ps_err_set(err, PS_BAD_FIELD,
+                              "caches[%zu] is not the id of a cache", i);
+        used +=
+            (size_t)snprintf(token->caches + used, sizeof(token->caches) - used,
+                             "%s%s", i ? "," : "", def.id);
+        ps_def_done(&def);
+    }
+    return PS_OK;
+}
+
+static enum ps_rc
+read_role(struct api_request *request, struct ps_api_token *token,
+          struct ps_err *err)
+{
+    const char *role;
+    enum ps_rc rc = api_text(request->body, "role", 0, 16, &role, err);
+    if (rc == PS_OK && role[0] && !ps_role_find(role, &token->role))
+        rc = ps_err_set(err, PS_BAD_FIELD,
+                        "role must be one of: admin, operator, viewer");
+    if (rc == PS_OK)
+        rc = read_caches(request, token, err);
+    if (rc == PS_OK && token->caches[0] && token->role == PS_ROLE_ADMIN)
+        rc = ps_err_set(err, PS_BAD_FIELD,
+                        "a token for some caches only is an operator's or a "
+                        "viewer's; give its role");
+    return rc;
+}
+
 enum ps_rc
 api_create_token(struct api_request *request, struct ps_err *err)
 {
-    static const char *const fields[] = {"name", NULL};
+    static const char *const fields[] = {"name", "role", "caches", NULL};
     const char *name;
     struct ps_api_token token;
     char text[PS_API_TOKEN_TEXT];
@@ -333,7 +400,9 @@ api_create_token(struct api_request *request, struct ps_err *err)
     if (rc != PS_OK)
         return rc;
     ps_api_make_token(name, &token, text);
-    rc = ps_db_token_insert(request->api->conf.db, &token, err);
+    rc = read_role(request, &token, err);
+    if (rc == PS_OK)
+        rc = ps_db_token_insert(request->api->conf.db, &token, err);
     if (rc == PS_OK) {
         request->status = 201;
         api_open(&request->out, NULL, '{');

@@ -84,6 +84,10 @@ ps_db_rule_each(struct ps_db *db, const char *cache_id,
                 enum ps_rc (*fn)(void *arg, const struct ps_rule_def *rule),
                 void *arg, struct ps_err *err);
 /* PS_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_rule_get(struct ps_db *db, const char *id,
+                                      struct ps_rule_def *rule,
+                                      struct ps_err *err);
+/* PS_NOT_FOUND. */
 PS_MUST_USE enum ps_rc ps_db_rule_delete(struct ps_db *db, const char *id,
                                          int64_t now_ms, struct ps_err *err);
 
@@ -182,9 +186,25 @@ PS_MUST_USE enum ps_rc ps_db_enroll(struct ps_db *db, const char *join_id,
 
 /* ---- API tokens ---- */
 
+/* What a token may do: each role all that the one before it may. */
+enum ps_role {
+    PS_ROLE_VIEWER,   /* look at caches, agents and statistics */
+    PS_ROLE_OPERATOR, /* change caches and rules */
+    PS_ROLE_ADMIN     /* regions, agents, join tokens, tokens */
+};
+/* "viewer", ...; false: none of them. */
+bool ps_role_find(const char *text, enum ps_role *role);
+const char *ps_role_text(enum ps_role role);
+
+enum {
+    PS_TOKEN_CACHES_MAX = 32
+};
 struct ps_api_token {
     char id[37];
     char name[65];
+    enum ps_role role;
+    /* Ids by comma: it sees no other cache. Empty: all. Never an admin's. */
+    char caches[PS_TOKEN_CACHES_MAX * 37 + 1];
     unsigned char hash[PS_DB_HASH_LEN];
     int64_t created_ms, last_used_ms;
 };
@@ -201,7 +221,7 @@ ps_db_token_find(struct ps_db *db, const unsigned char hash[PS_DB_HASH_LEN],
                  struct ps_api_token *token, struct ps_err *err);
 PS_MUST_USE enum ps_rc ps_db_token_used(struct ps_db *db, const char *id,
                                         int64_t now_ms, struct ps_err *err);
-/* PS_NOT_FOUND; PS_CONFLICT when it is the last one. */
+/* PS_NOT_FOUND; PS_CONFLICT when it is the last one of an admin. */
 PS_MUST_USE enum ps_rc ps_db_token_delete(struct ps_db *db, const char *id,
                                           struct ps_err *err);
 PS_MUST_USE enum ps_rc ps_db_token_count(struct ps_db *db, int64_t *count,

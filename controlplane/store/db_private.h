@@ -86,14 +86,16 @@ enum {
     X(JOIN_USE, "UPDATE join_tokens SET used_ms = ?, agent_id = ? "            \
                 "WHERE id = ? AND used_ms IS NULL")                            \
     X(JOIN_DELETE, "DELETE FROM join_tokens WHERE id = ?")                     \
-    X(TOKEN_INSERT, "INSERT INTO tokens (id, name, hash, created_ms) "         \
-                    "VALUES (?, ?, ?, ?)")                                     \
+    X(TOKEN_INSERT,                                                            \
+      "INSERT INTO tokens (id, name, hash, created_ms, role, caches) "         \
+      "VALUES (?, ?, ?, ?, ?, ?)")                                             \
     X(TOKEN_EACH,                                                              \
       "SELECT " TOKEN_COLUMNS " FROM tokens ORDER BY created_ms, rowid")       \
     X(TOKEN_FIND, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE hash = ?")       \
     X(TOKEN_USED, "UPDATE tokens SET last_used_ms = ? WHERE id = ?")           \
     X(TOKEN_DELETE, "DELETE FROM tokens WHERE id = ?")                         \
     X(TOKEN_COUNT, "SELECT count(*) FROM tokens")                              \
+    X(TOKEN_ADMINS, "SELECT count(*) FROM tokens WHERE role = 'admin'")        \
     X(RUN_INSERT, "INSERT INTO runs (id, cache_id, started_ms, finished_ms) "  \
                   "VALUES (?, ?, ?, ?)")                                       \
     X(RUN_PRUNE,                                                               \
@@ -132,7 +134,7 @@ enum {
     "instance, unsettled_ms"
 #define JOIN_COLUMNS \
     "id, region, name, agent_id, secret_hash, created_ms, expires_ms, used_ms"
-#define TOKEN_COLUMNS "id, name, hash, created_ms, last_used_ms"
+#define TOKEN_COLUMNS "id, name, hash, created_ms, last_used_ms, role, caches"
 
 enum stmt_id {
 #define X(name, sql) STMT_##name,

@@ -98,6 +98,9 @@ static const char *const migrations[] = {
     /* 5: what an agent that died may have left behind */
     "ALTER TABLE agents ADD COLUMN instance TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE agents ADD COLUMN unsettled_ms INTEGER NOT NULL DEFAULT 0;",
+    /* 6: roles of tokens; caches: ids by comma, empty: all */
+    "ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT 'admin';"
+    "ALTER TABLE tokens ADD COLUMN caches TEXT NOT NULL DEFAULT '';",
 };
 
 /* Once per start, so not among the prepared statements. */

@@ -149,24 +149,33 @@ ps_db_rule_each(struct ps_db *db, const char *cache_id,
 }
 
 enum ps_rc
+ps_db_rule_get(struct ps_db *db, const char *id, struct ps_rule_def *rule,
+               struct ps_err *err)
+{
+    struct query q;
+    bool found = false;
+    query_begin(&q, db, STMT_RULE_GET, err);
+    query_text(&q, id);
+    if (query_row(&q)) {
+        read_rule(&q, rule);
+        found = true;
+    }
+    enum ps_rc rc = query_end(&q);
+    if (rc == PS_OK && !found)
+        rc = ps_err_set(err, PS_NOT_FOUND, "no rule has this id");
+    return rc;
+}
+
+enum ps_rc
 ps_db_rule_delete(struct ps_db *db, const char *id, int64_t now_ms,
                   struct ps_err *err)
 {
     struct query q;
     struct ps_rule_def rule;
-    bool found = false;
     enum ps_rc rc = db_begin(db, err);
     if (rc != PS_OK)
         return rc;
-    query_begin(&q, db, STMT_RULE_GET, err);
-    query_text(&q, id);
-    if (query_row(&q)) {
-        read_rule(&q, &rule);
-        found = true;
-    }
-    rc = query_end(&q);
-    if (rc == PS_OK && !found)
-        rc = ps_err_set(err, PS_NOT_FOUND, "no rule has this id");
+    rc = ps_db_rule_get(db, id, &rule, err);
     if (rc == PS_OK)
         rc = touch_cache(db, rule.cache_id, now_ms, err);
     if (rc == PS_OK) {

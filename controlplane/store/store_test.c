@@ -281,7 +281,8 @@ static void
 the_last_token_stays(void **state)
 {
     struct world *w = *state;
-    struct ps_api_token a = {.id = "a", .name = "a"}, b = {.id = "b"}, found;
+    struct ps_api_token a = {.id = "a", .name = "a", .role = PS_ROLE_ADMIN};
+    struct ps_api_token b = {.id = "b", .role = PS_ROLE_ADMIN}, found;
     memset(a.hash, 1, sizeof(a.hash));
     memset(b.hash, 2, sizeof(b.hash));
     snprintf(b.name, sizeof(b.name), "b");

@@ -97,14 +97,44 @@ ps_db_join_delete(struct ps_db *db, const char *id, struct ps_err *err)
 
 /* ---------------------------------------------------------- API tokens */
 
+static const char *const roles[] = {
+    [PS_ROLE_VIEWER] = "viewer",
+    [PS_ROLE_OPERATOR] = "operator",
+    [PS_ROLE_ADMIN] = "admin",
+};
+
+bool
+ps_role_find(const char *text, enum ps_role *role)
+{
+    for (size_t i = 0; i < PS_ARRAY_LEN(roles); i++) {
+        if (strcmp(roles[i], text) != 0)
+            continue;
+        *role = (enum ps_role)i;
+        return true;
+    }
+    return false;
+}
+
+const char *
+ps_role_text(enum ps_role role)
+{
+    return roles[role];
+}
+
 static void
 read_token(struct query *q, struct ps_api_token *token)
 {
+    char role[16];
     column_text(q, token->id, sizeof(token->id));
     column_text(q, token->name, sizeof(token->name));
     column_hash(q, token->hash);
     token->created_ms = column_int(q);
     token->last_used_ms = column_int(q);
+    column_text(q, role, sizeof(role));
+    column_text(q, token->caches, sizeof(token->caches));
+    /* What this program does not know may do the least. */
+    if (!ps_role_find(role, &token->role))
+        token->role = PS_ROLE_VIEWER;
 }
 
 enum ps_rc
@@ -117,6 +147,8 @@ ps_db_token_insert(struct ps_db *db, const struct ps_api_token *token,
     query_text(&q, token->name);
     query_hash(&q, token->hash);
     query_int(&q, token->created_ms);
+    query_text(&q, ps_role_text(token->role));
+    query_text(&q, token->caches);
     return query_run(&q, NULL);
 }
 
@@ -168,6 +200,17 @@ ps_db_token_used(struct ps_db *db, const char *id, int64_t now_ms,
     return query_run(&q, NULL);
 }
 
+static enum ps_rc
+count_by(struct ps_db *db, enum stmt_id statement, int64_t *count,
+         struct ps_err *err)
+{
+    struct query q;
+    query_begin(&q, db, statement, err);
+    if (query_row(&q))
+        *count = column_int(&q);
+    return query_end(&q);
+}
+
 enum ps_rc
 ps_db_token_delete(struct ps_db *db, const char *id, struct ps_err *err)
 {
@@ -183,19 +226,16 @@ ps_db_token_delete(struct ps_db *db, const char *id, struct ps_err *err)
     if (rc == PS_OK && !changes)
         rc = ps_err_set(err, PS_NOT_FOUND, "no token has this id");
     if (rc == PS_OK)
-        rc = ps_db_token_count(db, &left, err);
+        rc = count_by(db, STMT_TOKEN_ADMINS, &left, err);
     if (rc == PS_OK && left == 0)
         rc = ps_err_set(err, PS_CONFLICT,
-                        "this is the last token; make another one first");
+                        "this is the last token of an admin; make another "
+                        "one first");
     return db_end(db, rc, err);
 }
 
 enum ps_rc
 ps_db_token_count(struct ps_db *db, int64_t *count, struct ps_err *err)
 {
-    struct query q;
-    query_begin(&q, db, STMT_TOKEN_COUNT, err);
-    if (query_row(&q))
-        *count = column_int(&q);
-    return query_end(&q);
+    return count_by(db, STMT_TOKEN_COUNT, count, err);
 }
