@@ -32,6 +32,7 @@ suite('the example Worker in workerd', () => {
   let dir;
   let agent;
   let workers; // provider -> URL
+  let ids; // provider -> id of its cache
 
   const keep = (it) => { started.push(it); return it; };
 
@@ -61,6 +62,7 @@ suite('the example Worker in workerd', () => {
       entryPoints: [path.join(example, 'src/index.ts')], bundle: true, format: 'esm', platform: 'neutral', mainFields: ['module', 'main'], conditions: ['import'],
       nodePaths: [path.join(here, '../node_modules')], outfile: path.join(dir, 'worker.js'), logLevel: 'error',
     });
+    ids = caches;
     await serve(https, caches);
   });
   after(async () => {
@@ -120,6 +122,39 @@ const config :Workerd.Config = (
       assert.equal(next.json[0].qty, before + 1);
     });
   }
+
+  // The other examples, in Node, over plain HTTP of the same agent.
+  async function bundled(file) {
+    const out = path.join(dir, `${path.basename(file, '.ts')}.mjs`);
+    await build({ entryPoints: [path.join(example, '..', file)], bundle: true, format: 'esm', platform: 'neutral', outfile: out, logLevel: 'error' });
+    return import(out);
+  }
+  const environment = () => ({ PORTSIDE_ENDPOINT: agent.url, PORTSIDE_CACHE: ids.postgres, DB_NAME: 'app', DB_USER: 'alice', DB_PASSWORD: 'alice-pw' });
+
+  test('the handler for the edge of Vercel', async () => {
+    Object.assign(process.env, environment());
+    const { default: handler, config } = await bundled('fetch/vercel-edge.ts');
+    assert.deepEqual(config, { runtime: 'edge' });
+    await waitUntil(async () => {
+      const reply = await handler(new Request('https://app.example/api/items?id=8'));
+      assert.deepEqual(await reply.json(), [{ id: 8, name: 'item 8', qty: 80 }]);
+      return reply.headers.get('x-cache') === 'hit';
+    }, { what: 'a hit' });
+  });
+
+  test('fetch as Deno has it', async () => {
+    globalThis.Deno = { env: { get: (name) => environment()[name] } };
+    const said = [];
+    const { log } = console;
+    console.log = (...args) => { said.push(args); };
+    try {
+      await bundled('fetch/deno.ts');
+    } finally {
+      console.log = log;
+      delete globalThis.Deno;
+    }
+    assert.deepEqual(said.map(([rows]) => rows), [[{ one: 1 }], [{ one: 1 }], [{ one: 1 }]]);
+  });
 
   test('an error of the database reaches the Worker as an error', async () => {
     const reply = await ask('postgres', '/items/99999999999');
