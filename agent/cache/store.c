@@ -1,5 +1,6 @@
 /*
- * The shards: index, two queues per tenant and a ghost each, under one mutex.
+ * The shards: index, two queues per tenant and two ghosts each, under one
+ * mutex.
  *
  * A tenant is a cache. Room is always taken from the tenant that holds most,
  * so all of the budget is used whoever is there, and nobody is ever pushed
@@ -10,14 +11,14 @@
  * the lock is held and let go of after it. A dead entry (invalid or expired)
  * gets no second chance in the queues.
  *
- * What is counted: the shard, its buckets, its ghost and its entries, each by
+ * What is counted: the shard, its buckets, its ghosts and its entries, each by
  * the allocator's own size. An evicted entry that a reply is still being sent
  * from is not.
  */
 #include "agent/cache/store.h"
 
 #include "agent/cache/entry.h"
-#include "agent/cache/seen.h"
+#include "agent/cache/ghost.h"
 #include "common/check.h"
 #include "common/list.h"
 
@@ -31,10 +32,17 @@ enum {
     SHARD_BYTES = 4 << 20, /* at least, when the number is chosen */
     STORE_MIN_BYTES = 1 << 20,
     FIRST_BUCKETS = 64,
-    GHOST_UNIT_BYTES = 1024, /* one ghost place for so many bytes of budget */
-    SMALL_PERCENT = 10,
-    TENANTS = 64, /* places in a shard */
-    MAX_FREQ = 3,
+    GHOST_SHARE = 2, /* a place in each ghost for so many buckets */
+    TENANTS = 64,    /* places in a shard */
+    MAX_FREQ = 2,
+    /* The share of a tenant's bytes that small may have before it must give:
+     * at first, bounds, and by how many of its entries it moves each time. */
+    SHARE_ONE = 1 << 16,
+    SHARE_FIRST = SHARE_ONE / 10,
+    SHARE_MIN = SHARE_ONE / 50,
+    SHARE_MAX = SHARE_ONE / 10 * 9,
+    SHARE_STEP = 12,
+    SHARE_STEP_MAX = SHARE_ONE / 32,
     DROP_STRIDE = 1024 /* buckets looked at under one hold of the lock */
 };
 
@@ -43,14 +51,16 @@ struct tenant {
     size_t n_entries;
     uint64_t bytes, small_bytes; /* of the entries; of those in small */
     struct ps_list small, main;
+    uint32_t small_share;  /* of SHARE_ONE */
+    uint64_t main_evicted; /* so far, since it came */
 };
 
 struct shard {
     _Alignas(64) pthread_mutex_t mutex;
     struct ps_entry **buckets;
     size_t n_buckets, n_entries;
-    uint64_t max_bytes, bytes; /* bytes: everything counted */
-    struct ps_seen ghost;
+    uint64_t max_bytes, bytes;               /* bytes: everything counted */
+    struct ps_ghost small_ghost, main_ghost; /* what left them */
     size_t n_main;   /* entries in all the main queues */
     unsigned reaper; /* the place to look at next for dead entries */
     struct tenant tenants[TENANTS];
@@ -83,11 +93,13 @@ shard_init(struct shard *shard, uint64_t max_bytes)
     shard->max_bytes = max_bytes;
     shard->n_buckets = FIRST_BUCKETS;
     shard->buckets = calloc(shard->n_buckets, sizeof(struct ps_entry *));
-    if (!ps_seen_init(&shard->ghost, max_bytes / GHOST_UNIT_BYTES) ||
-        !shard->buckets)
+    size_t places = FIRST_BUCKETS / GHOST_SHARE;
+    if (!ps_ghost_init(&shard->small_ghost, places) ||
+        !ps_ghost_init(&shard->main_ghost, places) || !shard->buckets)
         return false;
     shard->bytes = sizeof(*shard) + block_bytes(shard->buckets) +
-                   ps_seen_bytes(&shard->ghost);
+                   ps_ghost_bytes(&shard->small_ghost) +
+                   ps_ghost_bytes(&shard->main_ghost);
     return true;
 }
 
@@ -159,8 +171,11 @@ tenant_join(struct shard *shard, struct ps_entry *entry)
     const struct ps_cache_stamps *cache = ps_space_cache(entry->space);
     size_t place = tenant_place(shard, cache);
     struct tenant *tenant = &shard->tenants[place];
-    if (!tenant->cache)
+    if (!tenant->cache) {
         tenant->cache = cache;
+        tenant->small_share = SHARE_FIRST;
+        tenant->main_evicted = 0;
+    }
     tenant->n_entries++;
     entry->tenant = (uint16_t)place;
 }
@@ -245,6 +260,20 @@ shard_remove(struct shard *shard, struct ps_entry *entry,
     *victims = entry;
 }
 
+/* What it remembered is gone: it grows while the shard fills, when little has
+ * left. Without memory it stays as it is. */
+static void
+ghost_grow(struct shard *shard, struct ps_ghost *ghost, size_t places)
+{
+    struct ps_ghost grown;
+    if (!ps_ghost_init(&grown, places))
+        return;
+    shard->bytes += ps_ghost_bytes(&grown);
+    shard->bytes -= ps_ghost_bytes(ghost);
+    ps_ghost_done(ghost);
+    *ghost = grown;
+}
+
 /* Doubles the buckets when there are more entries than buckets. Without memory
  * the chains get longer and nothing else happens. */
 static void
@@ -271,6 +300,8 @@ index_grow(struct shard *shard)
         }
     }
     free(old);
+    ghost_grow(shard, &shard->small_ghost, n / GHOST_SHARE);
+    ghost_grow(shard, &shard->main_ghost, n / GHOST_SHARE);
 }
 
 /* ---- S3-FIFO ---- */
@@ -316,7 +347,7 @@ evict_from_small(struct shard *shard, struct tenant *tenant, uint64_t now_us,
         queue_push(shard, entry, PS_QUEUE_MAIN);
         return;
     }
-    ps_seen_add(&shard->ghost, entry->hash);
+    ps_ghost_add(&shard->small_ghost, entry->hash);
     evict(shard, entry, victims);
 }
 
@@ -331,6 +362,8 @@ evict_from_main(struct shard *shard, struct tenant *tenant, uint64_t now_us,
         queue_push(shard, entry, PS_QUEUE_MAIN);
         return;
     }
+    ps_ghost_add(&shard->main_ghost, entry->hash);
+    tenant->main_evicted++;
     evict(shard, entry, victims);
 }
 
@@ -368,8 +401,8 @@ make_room(struct shard *shard, size_t need, uint64_t now_us,
         reap(shard, now_us, victims);
     while (shard->bytes + need > shard->max_bytes && shard->n_entries > 0) {
         struct tenant *tenant = tenant_to_shrink(shard);
-        bool small_full =
-            tenant->small_bytes > tenant->bytes / 100 * SMALL_PERCENT;
+        bool small_full = tenant->small_bytes >
+                          tenant->bytes / SHARE_ONE * tenant->small_share;
         if (ps_list_first(&tenant->small) &&
             (small_full || !ps_list_first(&tenant->main)))
             evict_from_small(shard, tenant, now_us, victims);
@@ -393,7 +426,8 @@ ps_store_free(struct ps_store **storep)
     for (unsigned i = 0; i < store->n_shards; i++) {
         struct shard *shard = &store->shards[i];
         free(shard->buckets);
-        ps_seen_done(&shard->ghost);
+        ps_ghost_done(&shard->small_ghost);
+        ps_ghost_done(&shard->main_ghost);
         pthread_mutex_destroy(&shard->mutex);
     }
     free(store->shards);
@@ -441,6 +475,31 @@ put_allowed(struct shard *shard, const struct ps_entry *entry,
     return PS_PUT_STORED;
 }
 
+/*
+ * A key that comes back soon goes to main, and says which of the queues it left
+ * too early: that one gets more room. (Before main has turned over, all that
+ * comes back comes from small, and says nothing.)
+ */
+static enum ps_entry_queue
+queue_of_newcomer(struct shard *shard, const struct ps_entry *entry)
+{
+    struct tenant *tenant = tenant_of(shard, entry);
+    uint32_t step = PS_MIN(SHARE_ONE * SHARE_STEP / tenant->n_entries,
+                           (size_t)SHARE_STEP_MAX);
+    if (ps_ghost_has(&shard->small_ghost, entry->hash, shard->n_main)) {
+        if (tenant->main_evicted >= tenant->n_entries / 8)
+            tenant->small_share =
+                PS_MIN(tenant->small_share + step, (uint32_t)SHARE_MAX);
+        return PS_QUEUE_MAIN;
+    }
+    if (ps_ghost_has(&shard->main_ghost, entry->hash, shard->n_entries)) {
+        tenant->small_share = PS_MAX(tenant->small_share, step + SHARE_MIN);
+        tenant->small_share -= step;
+        return PS_QUEUE_MAIN;
+    }
+    return PS_QUEUE_SMALL;
+}
+
 static enum ps_put
 shard_put(struct shard *shard, struct ps_entry *entry, uint64_t now_us,
           struct ps_entry **victims)
@@ -451,17 +510,16 @@ shard_put(struct shard *shard, struct ps_entry *entry, uint64_t now_us,
     if (put != PS_PUT_STORED)
         return put;
     enum ps_entry_queue queue = PS_QUEUE_SMALL;
+    tenant_join(shard, entry);
     if (old) {
         queue = old->queue;
         entry->freq = old->freq;
         shard_remove(shard, old, victims);
         shard->counts.replaced++;
-    } else if (ps_seen_has(&shard->ghost, entry->hash,
-                           (uint32_t)shard->n_main)) {
-        queue = PS_QUEUE_MAIN;
+    } else {
+        queue = queue_of_newcomer(shard, entry);
     }
     index_grow(shard);
-    tenant_join(shard, entry);
     make_room(shard, ps_entry_bytes(entry), now_us, victims);
     struct ps_entry **bucket = bucket_of(shard, entry->hash);
     entry->chain = *bucket;

@@ -4,9 +4,10 @@
  *   key --top bits of hash.lo--> shard --bottom bits--> chain
  *       --hash.lo and every byte of the key equal--> entry
  *
- *   shard:  small FIFO (10 %) --hit--------> main FIFO --not hit--> out
- *                   \--not hit--> out, remembered in ghost; a key that comes
- *                                 back while in ghost goes to main
+ *   shard:  small FIFO --hit--------> main FIFO --not hit--> out, remembered
+ *                \--not hit--> out, remembered
+ *           a key that comes back while it is remembered goes to main, and the
+ *           queue that it had left gets more of the room
  *
  * Both queues exist once per cache (tenant). Room is taken from the tenant
  * that holds most: no cache is pushed below an equal share by others.
