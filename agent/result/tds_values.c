@@ -248,15 +248,23 @@ time_json(struct ps_buf *out, struct ps_str text)
 
 /* ------------------------------------------------------------------- all */
 
-static void
+static enum ps_rc
 uuid_json(struct ps_buf *out, struct ps_str text)
 {
-    ps_buf_append_char(out, '"');
+    char upper[36];
+    if (text.len != sizeof(upper))
+        return PS_ORIGIN_PROTOCOL;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        ps_buf_append_char(out, c >= 'a' && c <= 'f' ? (char)(c - 32) : c);
+        c = c >= 'a' && c <= 'f' ? (char)(c - 32) : c;
+        if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'F') && c != '-')
+            return PS_ORIGIN_PROTOCOL;
+        upper[i] = c;
     }
     ps_buf_append_char(out, '"');
+    ps_buf_append(out, upper, sizeof(upper));
+    ps_buf_append_char(out, '"');
+    return PS_OK;
 }
 
 static enum ps_rc
@@ -279,8 +287,7 @@ json(struct ps_buf *out, uint32_t kind, struct ps_str text,
         ps_values_bytes_json(out, text);
         break;
     case KIND_UUID:
-        uuid_json(out, text);
-        break;
+        return uuid_json(out, text);
     case KIND_DATE:
         return date_json(out, text);
     case KIND_TIME:

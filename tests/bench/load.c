@@ -32,7 +32,7 @@ enum {
     MAX_REQUEST = 64 << 10,
     MAX_REPLY = 256 << 10,
     SLOT_NS = 200,   /* resolution of the histogram */
-    SLOTS = 1 << 20, /* up to 0.2 s */
+    SLOTS = 1 << 23, /* up to 1.6 s */
     WARMUP_MS = 100
 };
 
@@ -116,8 +116,12 @@ open_connection(struct connection *c, const struct sockaddr_in *address,
 static void
 bad_reply(const struct connection *c)
 {
-    fprintf(stderr, "load: unexpected reply: %.*s\n",
-            (int)(c->got < 1000 ? c->got : 1000), c->reply);
+    fprintf(stderr, "load: unexpected reply (%zu bytes, %zu expected): %.*s\n",
+            c->got, c->expected, (int)(c->got < 1000 ? c->got : 1000),
+            c->reply);
+    if (first_body)
+        fprintf(stderr, "load: the first body: %.*s\n", (int)content_length,
+                first_body);
     exit(1);
 }
 
@@ -195,10 +199,10 @@ run_until(int epoll, uint64_t end_ns)
 {
     while (now_ns() < end_ns) {
         struct epoll_event events[MAX_CONNECTIONS];
-        int n = epoll_wait(epoll, events, MAX_CONNECTIONS, 1000);
+        int n = epoll_wait(epoll, events, MAX_CONNECTIONS, 10000);
         if (n == 0) {
             errno = ETIMEDOUT;
-            die("no reply for a second");
+            die("no reply for ten seconds");
         }
         for (int i = 0; i < n; i++)
             receive(events[i].data.ptr);
