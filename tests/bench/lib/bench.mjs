@@ -47,8 +47,9 @@ export async function build(bench, targets) {
 }
 
 export class Bench {
-  constructor({ smoke }) {
+  constructor({ smoke, alone = false }) {
     this.smoke = smoke;
+    this.alone = alone; // before all else on their cores
     this.cores = cores();
     this.started = []; // what stop() ends, the last one first
   }
@@ -70,7 +71,8 @@ export class Bench {
 
   // The same on the core of the load; its output is JSON.
   async measure(name, args) {
-    const output = await this.command('taskset', ['-c', String(this.cores.load), program(name), ...args]);
+    const first = this.alone ? ['chrt', '--rr', '1'] : [];
+    const output = await this.command('taskset', ['-c', String(this.cores.load), ...first, program(name), ...args]);
     return JSON.parse(output.trim().split('\n').pop());
   }
 
@@ -79,7 +81,13 @@ export class Bench {
     const server = new Process(name, 'taskset', ['-c', String(this.cores.server), program(name), ...args]);
     this.started.push(server);
     server.port = Number((await server.line(/^(\d+)$/m))[1]);
+    await this.prefer(server.pid);
     return server;
+  }
+
+  // With --alone: all threads of a server go before what others run.
+  async prefer(pid) {
+    if (this.alone) await runProgram('chrt', ['--all-tasks', '--rr', '--pid', '1', String(pid)]);
   }
 
   async pin(pid, core) { await runProgram('taskset', ['-acp', String(core), String(pid)]); }
@@ -103,6 +111,7 @@ export class Bench {
     const agent = await Agent.start(controlPlane, 'bench', { args: ['--loops', '1', '--log-level', 'warn', ...agentArgs] });
     this.started.push(agent);
     await this.pin(agent.process.pid, this.cores.server);
+    await this.prefer(agent.process.pid);
     await this.pin(db.process.pid, this.cores.load);
     const { id } = await controlPlane.createCache({
       name: 'bench', host: db.host, port: db.port, database: 'postgres', tlsMode: 'disable', ...cache,

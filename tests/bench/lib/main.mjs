@@ -9,21 +9,23 @@ const names = () => fs.readdirSync(folder)
   .filter((f) => f.endsWith('.mjs')).map((f) => path.basename(f, '.mjs')).sort();
 
 function usage(status) {
-  const text = `Usage: tests/bench/run NAME [--json] [--smoke]
+  const text = `Usage: tests/bench/run NAME [--json] [--smoke] [--alone]
 
   NAME     ${names().join(', ')}
   --json   the last line of standard output is one JSON object
   --smoke  a short run: does it work? (its figures mean little)
+  --alone  server and load go before all else on their cores (SCHED_RR, needs
+           root): for a machine that is busy, and will be slow meanwhile
 `;
   (status ? process.stderr : process.stdout).write(text);
   process.exit(status);
 }
 
 function readArguments(args) {
-  const options = { json: false, smoke: false };
+  const options = { json: false, smoke: false, alone: false };
   for (const arg of args) {
     if (arg === '-h' || arg === '--help') usage(0);
-    else if (arg === '--json' || arg === '--smoke') options[arg.slice(2)] = true;
+    else if (['--json', '--smoke', '--alone'].includes(arg)) options[arg.slice(2)] = true;
     else if (!arg.startsWith('-') && !options.name) options.name = arg;
     else usage(2);
   }
@@ -53,7 +55,7 @@ export async function main(args) {
     for (const [key, value] of Object.entries(figures)) {
       run.print(`    ${key.padEnd(width(figures))}  ${typeof value === 'object' ? JSON.stringify(value) : value}`);
     }
-    if (options.json) process.stdout.write(`${JSON.stringify({ bench: options.name, smoke: options.smoke, ...figures })}\n`);
+    if (options.json) process.stdout.write(`${JSON.stringify({ bench: options.name, smoke: options.smoke, alone: options.alone, ...figures })}\n`);
   } finally {
     await run.stop();
   }
