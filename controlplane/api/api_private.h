@@ -72,13 +72,24 @@ typedef enum ps_rc api_handler(struct api_request *request, struct ps_err *err);
 api_handler api_list_caches, api_create_cache, api_get_cache, api_update_cache,
     api_delete_cache, api_purge_cache, api_test_cache, api_get_reachability;
 /* rules.c */
-api_handler api_list_rules, api_set_rule, api_delete_rule;
+api_handler api_list_rules, api_set_rule, api_get_rule, api_delete_rule;
 /* agents.c */
 api_handler api_list_regions, api_create_region, api_delete_region,
     api_list_agents, api_delete_agent, api_revoke_agent;
 /* tokens.c */
 api_handler api_list_join_tokens, api_create_join_token, api_delete_join_token,
     api_enroll, api_list_tokens, api_create_token, api_delete_token;
+/* audit.c */
+api_handler api_list_audit;
+/* Before a handler that may change something; NULL (err says why) when it
+ * cannot be written down: then nothing may be changed. */
+struct ps_audit *api_audit_begin(struct api_request *request,
+                                 const char *method, struct ps_err *err);
+/* After it, with the status; frees. */
+void api_audit_end(struct api_request *request, struct ps_audit **entry);
+/* routes.c: runs the handler of a GET for request->token, which has been
+ * authorized for more; false when there is none or it fails. */
+bool api_look(struct api_request *request);
 /* stats.c */
 api_handler api_get_stats, api_list_stats;
 /* status.c */

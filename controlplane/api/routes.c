@@ -47,7 +47,9 @@ static const struct route {
     {API_GET, "/v1/stats", api_list_stats, VIEWER, NO_BODY},
     {API_GET, "/v1/caches/{}/rules", api_list_rules, VIEWER, NO_BODY},
     {API_POST, "/v1/caches/{}/rules", api_set_rule, OPERATOR, MUST_BODY},
+    {API_GET, "/v1/rules/{}", api_get_rule, VIEWER, NO_BODY},
     {API_DELETE, "/v1/rules/{}", api_delete_rule, OPERATOR, NO_BODY},
+    {API_GET, "/v1/audit", api_list_audit, ADMIN, NO_BODY},
     {API_GET, "/v1/regions", api_list_regions, VIEWER, NO_BODY},
     {API_POST, "/v1/regions", api_create_region, ADMIN, MUST_BODY},
     {API_DELETE, "/v1/regions/{}", api_delete_region, ADMIN, NO_BODY},
@@ -211,6 +213,36 @@ parse_body(struct api_request *request, enum body want, struct ps_err *err)
 
 /* ----------------------------------------------------------------- run */
 
+bool
+api_look(struct api_request *request)
+{
+    const struct route *route = NULL;
+    ps_buf_init(&request->out, API_REPLY_MAX);
+    return find_route(request, &route, NULL) == PS_OK &&
+           route->handler(request, NULL) == PS_OK &&
+           ps_buf_rc(&request->out) == PS_OK;
+}
+
+/* The handler, and what it changed written down. */
+static enum ps_rc
+handle(struct api_request *request, const struct route *route,
+       struct ps_err *err)
+{
+    struct ps_audit *entry = NULL;
+    if (route->need == OPEN || request->method == API_GET)
+        return route->handler(request, err);
+    entry = api_audit_begin(request, method_names[request->method], err);
+    if (!entry)
+        return err->rc;
+    enum ps_rc rc = route->handler(request, err);
+    int status = request->status;
+    if (rc != PS_OK)
+        request->status = ps_err_info(rc)->http_status;
+    api_audit_end(request, &entry);
+    request->status = status;
+    return rc;
+}
+
 void
 api_run(struct api_request *request)
 {
@@ -226,7 +258,7 @@ api_run(struct api_request *request)
     if (route && rc == PS_OK)
         rc = parse_body(request, route->body, &err);
     if (route && rc == PS_OK)
-        rc = route->handler(request, &err);
+        rc = handle(request, route, &err);
     if (rc == PS_OK)
         rc = ps_buf_rc(&request->out);
     if (rc == PS_OK)

@@ -131,14 +131,34 @@ api_set_rule(struct api_request *request, struct ps_err *err)
     return PS_OK;
 }
 
+/* PS_NOT_FOUND also when the token does not see the rule's cache. */
+static enum ps_rc
+find_rule(struct api_request *request, struct ps_rule_def *rule,
+          struct ps_err *err)
+{
+    enum ps_rc rc =
+        ps_db_rule_get(request->api->conf.db, request->param, rule, err);
+    if (rc == PS_OK && !api_sees_cache(request, rule->cache_id))
+        rc = ps_err_set(err, PS_NOT_FOUND, "no rule has this id");
+    return rc;
+}
+
+enum ps_rc
+api_get_rule(struct api_request *request, struct ps_err *err)
+{
+    struct ps_rule_def rule;
+    enum ps_rc rc = find_rule(request, &rule, err);
+    if (rc == PS_OK)
+        put_rule(&request->out, &rule);
+    return rc;
+}
+
 enum ps_rc
 api_delete_rule(struct api_request *request, struct ps_err *err)
 {
     struct ps_api *api = request->api;
     struct ps_rule_def rule;
-    enum ps_rc rc = ps_db_rule_get(api->conf.db, request->param, &rule, err);
-    if (rc == PS_OK && !api_sees_cache(request, rule.cache_id))
-        rc = ps_err_set(err, PS_NOT_FOUND, "no rule has this id");
+    enum ps_rc rc = find_rule(request, &rule, err);
     if (rc != PS_OK)
         return rc;
     rc = ps_db_rule_delete(api->conf.db, request->param, ps_wall_ms(), err);

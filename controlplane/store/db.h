@@ -227,6 +227,32 @@ PS_MUST_USE enum ps_rc ps_db_token_delete(struct ps_db *db, const char *id,
 PS_MUST_USE enum ps_rc ps_db_token_count(struct ps_db *db, int64_t *count,
                                          struct ps_err *err);
 
+/* ---- audit log ---- */
+
+enum {
+    PS_AUDIT_TEXT_MAX = 16384,
+    PS_DB_AUDIT_KEPT = 20000 /* entries */
+};
+/* before, after: JSON, or empty. status 0: not known. */
+struct ps_audit {
+    int64_t seq, at_ms;
+    char token_id[37], token_name[65];
+    char method[8], path[256];
+    int status;
+    char before[PS_AUDIT_TEXT_MAX + 1], after[PS_AUDIT_TEXT_MAX + 1];
+};
+/* Writes an entry without its end; sets seq. */
+PS_MUST_USE enum ps_rc
+ps_db_audit_begin(struct ps_db *db, struct ps_audit *entry, struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_audit_end(struct ps_db *db, int64_t seq,
+                                       int status, const char *after,
+                                       struct ps_err *err);
+/* Those before before_seq, newest first, limit at most. */
+PS_MUST_USE enum ps_rc
+ps_db_audit_each(struct ps_db *db, int64_t before_seq, int64_t limit,
+                 enum ps_rc (*fn)(void *arg, const struct ps_audit *entry),
+                 void *arg, struct ps_err *err);
+
 /* ---- reachability runs ---- */
 
 struct ps_run {

@@ -123,7 +123,15 @@ enum {
       "SELECT agent_id, agent_name, region, done, ok, code, "                  \
       "source_address, target_address, server_version, advice, stages "        \
       "FROM run_results WHERE run_id = ? ORDER BY region, agent_name, "        \
-      "agent_id")
+      "agent_id")                                                              \
+    X(AUDIT_INSERT,                                                            \
+      "INSERT INTO audit (at_ms, token_id, token_name, method, path, before) " \
+      "VALUES (?, ?, ?, ?, ?, ?) RETURNING seq")                               \
+    X(AUDIT_PRUNE, "DELETE FROM audit WHERE seq <= ?")                         \
+    X(AUDIT_END, "UPDATE audit SET status = ?, after = ? WHERE seq = ?")       \
+    X(AUDIT_EACH, "SELECT seq, at_ms, token_id, token_name, method, path, "    \
+                  "status, before, "                                           \
+                  "after FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?")
 
 #define RULE_COLUMNS                          \
     "id, cache_id, type, key, mode, ttl_ms, " \

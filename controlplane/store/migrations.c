@@ -101,6 +101,12 @@ static const char *const migrations[] = {
     /* 6: roles of tokens; caches: ids by comma, empty: all */
     "ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT 'admin';"
     "ALTER TABLE tokens ADD COLUMN caches TEXT NOT NULL DEFAULT '';",
+    /* 7: the audit log; status NULL: under way, or cut off */
+    "CREATE TABLE audit ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL,"
+    "  token_id TEXT NOT NULL, token_name TEXT NOT NULL,"
+    "  method TEXT NOT NULL, path TEXT NOT NULL, status INTEGER,"
+    "  before TEXT NOT NULL, after TEXT NOT NULL DEFAULT '') STRICT;",
 };
 
 /* Once per start, so not among the prepared statements. */
