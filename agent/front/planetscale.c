@@ -258,7 +258,7 @@ static enum ps_rc
 use_statement(struct ps_planetscale_request *request, const char *words)
 {
     struct ps_req *req = &request->req;
-    struct ps_str database = use_of(req->sql, words);
+    struct ps_str database = use_of(req->key_sql, words);
     enum ps_isolation isolation = isolation_of(words);
     request->begin_isolation = request->isolation;
     request->isolation = isolation;
@@ -334,7 +334,7 @@ ps_planetscale_accept(struct ps_planetscale_request *request,
     rc = use_query(request, &body, err);
     if (rc != PS_OK)
         return rc;
-    words_of(req->sql, words);
+    words_of(req->key_sql, words); /* a trace in a comment is no word */
     request->rollback = is_rollback(words);
     switch (read_session(request, ps_json_get(&body, "session"), &token)) {
     case SESSION_NONE:

@@ -167,7 +167,7 @@ suite('@planetscale/database', () => {
     await conn.execute('use elsewhere');
     assert.deepEqual((await conn.execute('select v from t')).rows, [{ v: 7 }]);
     assert.deepEqual((await conn.execute('select database() as db')).rows, [{ db: 'elsewhere' }]);
-    await conn.execute('USE `app`;');
+    await conn.execute('USE `app`; -- trace');
     assert.deepEqual((await conn.execute('select name from items where id = 1')).rows, [{ name: 'item 1' }]);
     // A database that it may not use is not used.
     assert.match((await failed(conn.execute('use mysql'))).message, /errno 1045/);
@@ -219,8 +219,8 @@ suite('@planetscale/database', () => {
 
   test('isolation chosen before BEGIN', async () => {
     const conn = connect(config());
-    await conn.execute('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
-    await conn.execute('BEGIN');
+    await conn.execute('SET TRANSACTION ISOLATION LEVEL READ COMMITTED /* trace */');
+    await conn.execute('/* trace */ BEGIN -- again');
     const read = async () => (await conn.execute('select qty from items where id = 60')).rows[0].qty;
     const before = await read();
     await db.sql('update items set qty = qty + 1 where id = 60');
