@@ -17,7 +17,7 @@
  * worker, on its loop.
  *
  * Left out: a server that goes on for longer than the time limit (say, waits
- * for a lock) without having been told to stop. See agent/req/README.md.
+ * for a lock): agent/req/README.md.
  */
 #ifndef PS_AGENT_REQ_LINGER_H
 #define PS_AGENT_REQ_LINGER_H
