@@ -601,6 +601,37 @@ effects_that_leave_tables_alone(void **state)
     writes(f, "select shout(1) for update", "*");
 }
 
+/* SQL Server's #tables concern nobody else. */
+static void
+temporary_tables_are_nobodys(void **state)
+{
+    struct fixture *f = *state;
+    static const row rows[] = {
+        {"r", "1", "h", "dbo", "items", "r"},
+        {"r", "2", "h", "dbo", "log",   "r"},
+    };
+    ps_catalog_unref(&f->catalog);
+    f->catalog = build_for(PS_DIALECT_TSQL, rows, PS_ARRAY_LEN(rows), NULL);
+    writes(f, "create table #t (a int)", NULL);
+    writes(f, "select * into #t from items", NULL);
+    writes(f, "insert into #t select a from items; select * from #t", NULL);
+    writes(f, "drop table if exists #t", NULL);
+    writes(f,
+           "select * into #t from items; delete i from items i join #t t "
+           "on t.a = i.a",
+           "dbo.items");
+    writes(f, "create table #t (a int); insert into log select a from #t",
+           "dbo.log");
+    writes(f, "create table #t (a int); exec p", "*");
+    writes(f, "insert into #t exec p", "*");
+    writes(f, "create table #t (a int); update f set a = 1 from dbo.f(1) f",
+           "*");
+    writes(f, "insert into #t values (1); commit", "*");
+    writes(f, "create table #t (a int); create table u (a int)", "*");
+    writes(f, "insert into nobody values (1)", "*");
+    refused(f, "select * from #t", "temporary_table");
+}
+
 /* Casts, checks of domains and operators that nobody writes. */
 static void
 what_runs_unasked_spoils_everything(void **state)
@@ -767,6 +798,7 @@ main(void)
         TEST(values_that_are_bent_tell_no_rows),
         TEST(names_of_the_sessions_database),
         TEST(effects_that_leave_tables_alone),
+        TEST(temporary_tables_are_nobodys),
         TEST(without_a_catalogue_nothing_is_kept),
         TEST(what_runs_unasked_spoils_everything),
         TEST(the_hash_knows_rows_but_not_their_order),

@@ -309,6 +309,22 @@ functions_write(const struct ps_catalog *catalog,
            catalog->any_read == PS_VOLATILE;
 }
 
+/* SQL Server: a table of one session (hazard 13). No read of it is ever kept.
+ */
+static bool
+is_temporary(const struct ps_catalog *catalog,
+             const struct ps_sql_relation *relation)
+{
+    return catalog->dialect == PS_DIALECT_TSQL && relation->name.len > 0 &&
+           relation->name.ptr[0] == '#';
+}
+
+static bool
+is_written(const struct ps_sql_relation *relation)
+{
+    return (relation->use & (PS_SQL_REL_WRITE | PS_SQL_REL_DDL)) != 0;
+}
+
 /* Inserts cascade to nothing; what another write reaches besides is walked
  * again from its own start. */
 static void
@@ -322,8 +338,8 @@ walk_writes(struct walk *w, const struct ps_catalog_text *text, bool inserts)
     memset(w->seen, 0, w->catalog->n_relations * sizeof(*w->seen));
     for (size_t i = 0; i < a->n_relations; i++) {
         const struct ps_sql_relation *rel = &a->relations[i];
-        if ((rel->use & (PS_SQL_REL_WRITE | PS_SQL_REL_DDL)) &&
-            rel->insert_only == inserts)
+        if (is_written(rel) && rel->insert_only == inserts &&
+            !is_temporary(w->catalog, rel))
             walk_name(w, rel, &how);
     }
     walk_run(w, &how);
@@ -393,6 +409,25 @@ leaves_tables_alone(const struct ps_sql_analysis *a)
     }
 }
 
+/* Temporary tables are all that it makes, fills and drops. With a function
+ * there may be more: an inline one can stand where a table is written. */
+static bool
+writes_temporary_only(const struct ps_catalog *catalog,
+                      const struct ps_sql_analysis *a)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a->n_relations; i++) {
+        if (is_written(&a->relations[i]) &&
+            !is_temporary(catalog, &a->relations[i]))
+            return false;
+        n += is_written(&a->relations[i]);
+    }
+    return n > 0 && a->n_functions == 0 && !a->incomplete &&
+           !a->changes_catalog &&
+           (a->cls == PS_SQL_WRITE || a->cls == PS_SQL_DDL) &&
+           (a->opens_transaction || !a->ends_transaction);
+}
+
 bool
 ps_catalog_write_set(const struct ps_catalog *catalog,
                      const struct ps_catalog_text *text, struct ps_arena *arena,
@@ -416,7 +451,8 @@ ps_catalog_write_set(const struct ps_catalog *catalog,
         return true;
     if (change->n_tables > 0)
         return true;
-    return ps_catalog_has_effect(a) && !leaves_tables_alone(a);
+    return ps_catalog_has_effect(a) && !leaves_tables_alone(a) &&
+           !writes_temporary_only(catalog, a);
 }
 
 /* ---- the session ---- */
