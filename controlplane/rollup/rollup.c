@@ -607,7 +607,8 @@ migrate(struct ps_rollup *r, const char *path, struct ps_err *err)
 static const char settings_sql[] = "PRAGMA auto_vacuum = INCREMENTAL;"
                                    "PRAGMA journal_mode = WAL;"
                                    "PRAGMA synchronous = NORMAL;"
-                                   "PRAGMA cache_size = -16384;"
+                                   "PRAGMA cache_size = -32768;"
+                                   "PRAGMA wal_autocheckpoint = 12000;"
                                    "PRAGMA trusted_schema = OFF;"
                                    "PRAGMA busy_timeout = 2000;";
 
