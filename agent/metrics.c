@@ -269,6 +269,30 @@ put_tally(const struct ps_agent_metrics *from, struct ps_metrics *m)
                   (double)ps_tally_lost(from->tally));
 }
 
+static void
+put_tracer(const struct ps_agent_metrics *from, struct ps_metrics *m)
+{
+    struct ps_tracer_stats stats;
+    if (!from->tracer)
+        return;
+    ps_tracer_stats(from->tracer, &stats);
+    const struct {
+        const char *result;
+        uint64_t n;
+    } results[] = {
+        {"sent",    stats.sent   },
+        {"dropped", stats.dropped},
+        {"failed",  stats.failed }
+    };
+    ps_metric_begin(m, "portside_trace_spans_total", PS_METRIC_COUNTER,
+                    "Spans: sent, dropped as too many, failed at the "
+                    "collector.");
+    for (size_t i = 0; i < PS_ARRAY_LEN(results); i++) {
+        const struct ps_metric_label result = {"result", results[i].result};
+        ps_metric_put(m, &result, 1, (double)results[i].n);
+    }
+}
+
 void
 ps_agent_metrics_write(const struct ps_agent_metrics *from,
                        struct ps_metrics *m)
@@ -279,6 +303,7 @@ ps_agent_metrics_write(const struct ps_agent_metrics *from,
     put_engine(from, m);
     put_link(from, m);
     put_tally(from, m);
+    put_tracer(from, m);
     put_queries(&rows, m);
     put_reasons(&rows, m);
     put_counters(&rows, m);

@@ -17,7 +17,8 @@ struct ps_agent_metrics {
     struct ps_config *config;
     struct ps_lease *lease;
     struct ps_uplink *uplink;
-    struct ps_tally *tally; /* NULL: nothing is counted by cache */
+    struct ps_tracer *tracer; /* NULL: off */
+    struct ps_tally *tally;   /* NULL: nothing is counted by cache */
     unsigned n_loops;
 };
 

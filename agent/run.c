@@ -44,6 +44,7 @@ struct agent {
     struct ps_config *config;
     struct ps_lease lease;
     struct ps_loop *link_loop;
+    struct ps_tracer *tracer;
     struct ps_tally *tally;
     struct ps_collector *collector;
     struct ps_collect_wait scrape; /* an admin who waits for fresh figures */
@@ -143,6 +144,7 @@ write_metrics(void *arg, struct ps_metrics *m)
                                           .lease = &a->lease,
                                           .uplink = a->uplink,
                                           .tally = a->tally,
+                                          .tracer = a->tracer,
                                           .n_loops = a->n_loops};
     ps_agent_metrics_write(&from, m);
 }
@@ -240,6 +242,18 @@ make_telemetry(struct agent *a)
 }
 
 static enum ps_rc
+make_tracer(struct agent *a, struct ps_err *err)
+{
+    const struct ps_tracer_conf conf = {
+        .endpoint = a->settings->otlp_endpoint,
+        .sample_permille = (unsigned)a->settings->trace_permille,
+        .instance = a->state.agent_name};
+    if (!conf.endpoint || !conf.endpoint[0])
+        return PS_OK;
+    return ps_tracer_new(&a->tracer, &conf, err);
+}
+
+static enum ps_rc
 make_core(struct agent *a, struct ps_err *err)
 {
     const struct ps_agent_settings *s = a->settings;
@@ -279,6 +293,7 @@ make_core(struct agent *a, struct ps_err *err)
         .stale_permille = (unsigned)s->stale_permille,
         .max_principals = (size_t)s->max_principals,
         .max_waiters = (unsigned)s->max_waiters,
+        .tracer = a->tracer,
         .tally = a->tally};
     a->engine = ps_engine_new(&engine);
     if (a->engine && a->collector)
@@ -410,6 +425,8 @@ start(struct agent *a, struct ps_err *err)
     if (rc == PS_OK)
         rc = make_loops(a, err);
     if (rc == PS_OK)
+        rc = make_tracer(a, err);
+    if (rc == PS_OK)
         rc = make_core(a, err);
     if (rc == PS_OK)
         rc = start_admin(a, err);
@@ -510,6 +527,7 @@ release(struct agent *a)
     if (a->link_loop)
         ps_loop_free(&a->link_loop);
     ps_tally_free(&a->tally);
+    ps_tracer_free(&a->tracer);
     ps_config_free(&a->config);
     ps_tls_ctx_free(&a->tls);
     ps_agent_state_done(&a->state);

@@ -31,6 +31,8 @@ struct ps_agent_settings {
     int64_t probe_timeout_ms;
     int64_t telemetry_ms;
     int64_t telemetry_templates;
+    char *otlp_endpoint;
+    int64_t trace_permille;
     char *log_level, *log_format;
 };
 

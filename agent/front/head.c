@@ -188,6 +188,10 @@ keep(struct ps_head *head, struct ps_str name, struct ps_str value)
         struct ps_head_span *span = &head->kept[i];
         if (span->at > 0 && i == PS_HEAD_ACCEPT)
             return 0;
+        if (span->at > 0 && i == PS_HEAD_TRACEPARENT) {
+            span->len = 0;
+            return 0;
+        }
         if (span->at > 0)
             return bad(head, "a header that must be there once is there twice");
         span->at = (size_t)(value.ptr - head->base);
@@ -230,6 +234,7 @@ header(struct ps_head *head, struct ps_str name, struct ps_str value)
             return bad(head, "only the transfer coding chunked is accepted");
         head->chunked = true;
         return 0;
+    case 11: /* traceparent */
     case 15: /* neon-array-mode */
     case 20:
     case 21:

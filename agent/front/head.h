@@ -27,6 +27,7 @@ struct ps_head_span {
 
 /* Headers whose values protocols read. X(NAME, name in lower case) */
 #define PS_HEAD_KEPT_TABLE(X)                       \
+    X(TRACEPARENT, "traceparent")                   \
     X(ACCEPT, "accept")                             \
     X(AUTHORIZATION, "authorization")               \
     X(NEON_CONNECTION, "neon-connection-string")    \
@@ -63,7 +64,8 @@ struct ps_head {
     bool no_cache, no_store, only_if_cached, has_max_age;
     uint64_t max_age_s, stale_if_error_s;
     /* Without blanks around them; at 0: absent (the request line is there).
-     * A second one of the same name is refused, but of Accept ignored. */
+     * A second one of the same name is refused, but of Accept ignored;
+     * of two traceparents none counts. */
     struct ps_head_span kept[PS_HEAD_KEPT_COUNT];
     const char *problem; /* why it is bad: a sentence, static */
 };

@@ -163,6 +163,13 @@ put_timings(char *at, const struct ps_reply *reply)
     TIMING(origin);
     TIMING(encode);
 #undef TIMING
+    if (PS_UNLIKELY(reply->traceparent)) {
+        at = first ? PUT(at, "Server-Timing: ") : PUT(at, ", ");
+        first = false;
+        at = PUT(at, "traceparent;desc=\"");
+        at = put_text(at, reply->traceparent, 55);
+        *at++ = '"';
+    }
     return first ? at : PUT(at, "\r\n");
 }
 

@@ -9,7 +9,7 @@
 #include "common/buf.h"
 
 enum {
-    PS_REPLY_HEAD_MAX = 1536
+    PS_REPLY_HEAD_MAX = 1664
 };
 
 enum ps_reply_connection {

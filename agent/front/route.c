@@ -82,6 +82,9 @@ start(struct ps_http *http, struct ps_exchange *x)
         return;
     }
     req->source = ps_str_of(http->source);
+    if (PS_UNLIKELY(http->head.kept[PS_HEAD_TRACEPARENT].at > 0))
+        req->traceparent =
+            ps_head_value(&http->head, base, PS_HEAD_TRACEPARENT);
     req->received_us = received_us;
     req->ready_us = ps_clock_now_us(clock);
     req->parse_us = req->ready_us - received_us;

@@ -21,6 +21,7 @@
 #include "agent/pool/pool.h"
 #include "agent/sql/sql.h"
 #include "agent/telemetry/tally.h"
+#include "agent/telemetry/trace.h"
 #include "common/arena.h"
 #include "common/err.h"
 #include "common/io/loop.h"
@@ -135,6 +136,7 @@ struct ps_reply {
     int64_t ttl_ms, age_ms;  /* of a hit or a stored answer; a ttl below zero:
                                 expired so long ago */
     uint64_t retry_after_ms; /* 0: no Retry-After */
+    const char *traceparent; /* of the span, for Server-Timing; NULL: none */
     /* Microseconds, for Server-Timing; 0: did not happen. */
     uint64_t parse_us, lookup_us, pool_us, origin_us, encode_us;
 };
@@ -193,6 +195,7 @@ struct ps_req {
     uint64_t ready_us;                             /* the same, read just before
                                                       ps_req_start; 0: not read */
     uint64_t parse_us;
+    struct ps_str traceparent; /* the header as it came, or absent */
     /* On the front's loop; may be called from inside ps_req_start. */
     void (*done)(struct ps_req *req);
     void *front; /* the front's */
@@ -254,6 +257,7 @@ struct ps_engine_conf {
                                  a newer answer fetched; 0: never */
     unsigned stale_permille;  /* answers that may be stale in automatic mode,
                                  while writes go past Portside; 0: 10 */
+    struct ps_tracer *tracer; /* outlives the engine; NULL: off */
     struct ps_tally *tally;   /* n_loops; outlives the engine. NULL: nothing is
                                  counted by template */
 };

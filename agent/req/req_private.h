@@ -282,6 +282,11 @@ bool ps_run_serve_spare(struct ps_run *run, enum ps_rc rc);
 
 /* What became of a request, on the front's loop. */
 void ps_run_count(struct ps_run *run);
+/* ---- trace.c ---- */
+
+/* Its span and its line of the log, where somebody wants them. */
+void ps_run_trace(struct ps_run *run);
+
 /* A served answer was checked; on the home loop. */
 void ps_run_count_verified(struct ps_run *run, bool stale);
 

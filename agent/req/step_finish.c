@@ -111,6 +111,10 @@ ps_step_finish(struct ps_run *run)
     req->reply.parse_us = req->parse_us;
     ps_run_count(run);
     record_abandoned(run);
+    if (PS_UNLIKELY(run->engine->conf.tracer ||
+                    atomic_load_explicit(&ps_log_lowest,
+                                         memory_order_relaxed) <= PS_LOG_DEBUG))
+        ps_run_trace(run);
     ps_entry_unref(&run->old);
     ps_entry_unref(&run->spare);
     ps_principal_unref(&run->principal);

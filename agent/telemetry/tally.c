@@ -530,6 +530,25 @@ ps_tally_total(struct ps_tally *tally, size_t *at, struct ps_str *cache_id,
     return true;
 }
 
+size_t
+ps_tally_text(struct ps_tally *tally, uint32_t id, uint64_t *fingerprint,
+              char *out, size_t size)
+{
+    struct ps_str text = {NULL, 0};
+    lock(tally);
+    struct place *place = place_of(tally, id);
+    if (place) {
+        text = ps_str_of(place->text);
+        text.len = PS_MIN(text.len, size);
+        text.len = ps_utf8_check(text);
+        *fingerprint = place->fingerprint;
+        if (text.len)
+            memcpy(out, text.ptr, text.len);
+    }
+    unlock(tally);
+    return text.len;
+}
+
 uint64_t
 ps_tally_lost(const struct ps_tally *tally)
 {

@@ -147,6 +147,11 @@ void ps_tally_forget_told(struct ps_tally *tally);
 bool ps_tally_total(struct ps_tally *tally, size_t *at, struct ps_str *cache_id,
                     const struct ps_usage **total);
 
+/* Copies the template of an id, cut to size bytes; its length, 0 when the id is
+ * none any more. Any thread. */
+size_t ps_tally_text(struct ps_tally *tally, uint32_t id, uint64_t *fingerprint,
+                     char *out, size_t size);
+
 /* Since the start: requests counted for no template; places in use. */
 uint64_t ps_tally_lost(const struct ps_tally *tally);
 size_t ps_tally_used(struct ps_tally *tally);

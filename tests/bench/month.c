@@ -91,8 +91,8 @@ tell(struct feed *f, uint64_t agent, int64_t wall_ms)
                 .cache_id = f->cache_id,
                 .fingerprint = 1 + from,
                 .text = "",
-                .usage = ps_buf_str(&usages[(from + agent) %
-                                            PS_ARRAY_LEN(usages)])};
+                .usage =
+                    ps_buf_str(&usages[(from + agent) % PS_ARRAY_LEN(usages)])};
         struct ps_rollup_batch batch = {.agent_id = agent_id,
                                         .region = region,
                                         .stream = f->stream,
