@@ -194,6 +194,12 @@ put_pool(const struct ps_pool_stats *pool, struct ps_metrics *m)
     ps_metric_one(m, "portside_pool_failed_logins_total", PS_METRIC_COUNTER,
                   "Logins that an origin refused or that did not come about.",
                   (double)pool->logins_failed);
+    ps_metric_one(m, "portside_pool_failed_checks_total", PS_METRIC_COUNTER,
+                  "Idle connections that did not answer before their use.",
+                  (double)pool->checks_failed);
+    ps_metric_one(m, "portside_pool_breaker_opened_total", PS_METRIC_COUNTER,
+                  "Times that an origin was left alone for a while.",
+                  (double)pool->breaker_opened);
 }
 
 static void

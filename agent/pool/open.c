@@ -74,7 +74,8 @@ open_failed(struct ps_pool_conn *pc, const struct ps_err *err)
     struct ps_pool_slot *slot = pc->slot;
     uint64_t now = ps_pool_slot_now(slot);
     pc->probe = false;
-    ps_origin_failed(slot->share.origin, pc->conf, err->rc, now);
+    slot->pool->stats.breaker_opened +=
+        ps_origin_failed(slot->share.origin, pc->conf, err->rc, now);
     if (err->rc == PS_LOGIN_FAILED) {
         slot->failures++;
         slot->pool->stats.logins_failed++;

@@ -591,27 +591,30 @@ open_breaker(struct ps_origin *origin, uint64_t now_ms)
             origin->id, origin->failures, (unsigned)rest);
 }
 
-void
+bool
 ps_origin_failed(struct ps_origin *origin, const struct ps_cache_conf *conf,
                  enum ps_rc rc, uint64_t now_ms)
 {
     if (is_up(rc)) {
         ps_origin_worked(origin, conf, now_ms);
-        return;
+        return false;
     }
     if (!is_down(rc)) { /* our own trouble */
         ps_origin_probe_lost(origin, now_ms);
-        return;
+        return false;
     }
+    bool opens = false;
     lock(&origin->lock);
     if (is_current(origin, conf)) {
         unsigned most = origin->conf->breaker_failures;
         origin->failures++;
-        if (origin->breaker == HALF_OPEN ||
-            (origin->breaker == CLOSED && most && origin->failures >= most))
+        opens = origin->breaker == HALF_OPEN ||
+                (origin->breaker == CLOSED && most && origin->failures >= most);
+        if (opens)
             open_breaker(origin, now_ms);
     }
     unlock(&origin->lock);
+    return opens;
 }
 
 void

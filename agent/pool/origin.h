@@ -100,7 +100,8 @@ bool ps_origin_must_yield(struct ps_origin_share *share, uint64_t now_ms,
 /* How the attempt ended. conf: the definition it was made under. */
 void ps_origin_worked(struct ps_origin *origin,
                       const struct ps_cache_conf *conf, uint64_t now_ms);
-void ps_origin_failed(struct ps_origin *origin,
+/* true: with this failure the breaker opened. */
+bool ps_origin_failed(struct ps_origin *origin,
                       const struct ps_cache_conf *conf, enum ps_rc rc,
                       uint64_t now_ms);
 /* The attempt that was the probe was given up before it ended. */

@@ -210,11 +210,14 @@ what_is_convenient_waits_for_nobody(void **state)
 
 /* --------------------------------------------------------------- breaker */
 
-static void
+/* Did the last of them open the breaker? */
+static bool
 refuse(struct fixture *f, unsigned times, uint64_t now)
 {
+    bool opened = false;
     for (unsigned i = 0; i < times; i++)
-        ps_origin_failed(f->origin, f->conf, PS_ORIGIN_REFUSED, now);
+        opened = ps_origin_failed(f->origin, f->conf, PS_ORIGIN_REFUSED, now);
+    return opened;
 }
 
 /* It opens after so many in a row, for a second less at most a fifth, and
@@ -227,9 +230,9 @@ the_breaker_opens_for_longer_and_longer(void **state)
     uint64_t now = 5000, retry, usual = 1000;
     refuse(f, 2, now);
     ps_origin_worked(f->origin, f->conf, now);
-    refuse(f, 2, now);
+    assert_false(refuse(f, 2, now));
     assert_int_equal(take_at(f, 0, now, &retry), PS_ORIGIN_GRANTED);
-    refuse(f, 1, now);
+    assert_true(refuse(f, 1, now));
     for (int i = 0; i < 8; i++) {
         assert_int_equal(take_at(f, 1, now, &retry), PS_ORIGIN_NOT_NOW);
         assert_in_range(retry, usual * 4 / 5, usual);

@@ -88,6 +88,7 @@ void ps_pool_reconfigure(struct ps_pool *pool, const char *cache_id,
 struct ps_pool_stats {
     uint64_t connecting, idle, leased, resetting, checking, waiting;
     uint64_t opened, closed, discarded, logins_failed, checks_failed;
+    uint64_t breaker_opened; /* times, by this pool's failures */
 };
 void ps_pool_stats(const struct ps_pool *pool, struct ps_pool_stats *out);
 
