@@ -1,5 +1,5 @@
 /* Rows told apart: what a pinned read depends on, what a write moves. */
-#include "agent/cache/spaces.h"
+#include "agent/cache/spaces_private.h"
 #include "tests/unit.h"
 
 #include <stdio.h>
@@ -282,6 +282,29 @@ a_write_with_too_many_values_moves_the_column(void **state)
     assert_false(ps_snapshot_valid(&one));
 }
 
+/* Memory for rows: none before a read needs it, one block whatever the number of
+ * columns and values; it goes with its database. */
+static void
+buckets_appear_when_needed_and_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p;
+    struct ps_snapshot s;
+    char name[16];
+    assert_int_equal(take(f, &ITEMS, NULL, &s), 0);
+    write_rows(f, &ITEMS, pin(&p, "id", 1));
+    assert_null(atomic_load(&f->space->rows));
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &s), 0);
+    const struct stamp *rows = atomic_load(&f->space->rows);
+    assert_non_null(rows);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "c%d", i);
+        assert_int_equal(take(f, &USERS, pin(&p, name, i), &s), 0);
+    }
+    assert_ptr_equal(atomic_load(&f->space->rows), rows);
+    assert_true(f->space->n_columns <= N_COLUMNS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -297,6 +320,7 @@ main(void)
         TEST(too_many_columns_fall_back_to_the_table),
         TEST(a_column_that_loses_its_place_takes_its_answers_along),
         TEST(a_write_with_too_many_values_moves_the_column),
+        TEST(buckets_appear_when_needed_and_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
