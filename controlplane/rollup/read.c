@@ -9,7 +9,7 @@
 
 enum {
     PIECES_MAX = 200,
-    ROWS_MAX = 120000 /* of a ranking; beyond it a coarser period is taken */
+    ROWS_MAX = 60000 /* of a ranking; beyond it a coarser period is taken */
 };
 
 void
@@ -317,35 +317,57 @@ count_row(struct ranking *ranking, int64_t template, struct ps_str usage)
     return true;
 }
 
-/* PS_TOO_BIG: more rows than may be read of this period. */
-static enum ps_rc
-scan_usage(struct ps_rollup *r, const struct ps_rollup_query *q,
-           const struct rollup_name *cache, struct ranking *ranking,
-           struct ps_err *err)
+/* How many rows a ranking would read at most. */
+static size_t
+rows_at_most(struct ps_rollup *r, const struct ps_rollup_query *q,
+             const struct rollup_name *cache)
 {
     int64_t ms = ps_rollup_period_ms(q->period);
+    size_t starts = (size_t)((q->to_ms - q->from_ms) / ms);
+    return starts * cache->n_templates * ps_map_count(r->regions);
+}
+
+/* Counts the rows of the starts from..to. */
+static enum ps_rc
+scan_usage(struct ps_rollup *r, const struct ps_rollup_query *q,
+           const struct rollup_name *cache, int64_t from, int64_t to,
+           struct ranking *ranking, struct ps_err *err)
+{
     int64_t region = wanted_region(r, q);
-    bool bounded = q->period != PS_ROLLUP_DAY;
-    size_t rows = 0;
     enum ps_rc rc = PS_OK;
     int step;
-    sqlite3_stmt *stmt =
-        ROLLUP_STMT(r, STMT_USAGE_SCAN, (int64_t)q->period, cache->key,
-                    q->from_ms / ms, q->to_ms / ms);
+    sqlite3_stmt *stmt = ROLLUP_STMT(r, STMT_USAGE_SCAN, (int64_t)q->period,
+                                     cache->key, from, to);
     if (!stmt)
         return rollup_failed(r, err);
     while (rc == PS_OK && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
-        if (bounded && ++rows > ROWS_MAX)
-            rc = PS_TOO_BIG;
-        else if ((region == 0 || region == sqlite3_column_int64(stmt, 1)) &&
-                 !count_row(ranking, sqlite3_column_int64(stmt, 0),
-                            rollup_blob(stmt, 2)))
+        if ((region == 0 || region == sqlite3_column_int64(stmt, 1)) &&
+            !count_row(ranking, sqlite3_column_int64(stmt, 0),
+                       rollup_blob(stmt, 2)))
             rc = ps_err_set(err, PS_NO_MEMORY, NULL);
     }
     sqlite3_reset(stmt);
     if (rc != PS_OK)
         return rc;
     return step == SQLITE_DONE ? PS_OK : rollup_failed(r, err);
+}
+
+/* Of every start, or, where even days have too many rows, of some: the newest
+ * one and each so far before it. */
+static enum ps_rc
+rank_templates(struct ps_rollup *r, const struct ps_rollup_query *q,
+               const struct rollup_name *cache, struct ranking *ranking,
+               struct ps_err *err)
+{
+    int64_t ms = ps_rollup_period_ms(q->period);
+    int64_t from = q->from_ms / ms, to = q->to_ms / ms;
+    int64_t stride = (int64_t)(rows_at_most(r, q, cache) / ROWS_MAX) + 1;
+    enum ps_rc rc = PS_OK;
+    if (stride == 1)
+        return scan_usage(r, q, cache, from, to, ranking, err);
+    for (int64_t at = to - 1; at >= from && rc == PS_OK; at -= stride)
+        rc = scan_usage(r, q, cache, at, at + 1, ranking, err);
+    return rc;
 }
 
 struct best {
@@ -435,14 +457,11 @@ ps_rollup_templates(struct ps_rollup *r, struct ps_rollup_query *q,
     widen(q);
     if (!cache)
         return PS_OK;
-    enum ps_rc rc = scan_usage(r, q, cache, &ranking, err);
-    while (rc == PS_TOO_BIG) {
-        free(ranking.slots);
-        ranking = (struct ranking){.slots = NULL};
+    while (q->period < PS_ROLLUP_DAY && rows_at_most(r, q, cache) > ROWS_MAX) {
         q->period = (enum ps_rollup_period)(q->period + 1);
         widen(q);
-        rc = scan_usage(r, q, cache, &ranking, err);
     }
+    enum ps_rc rc = rank_templates(r, q, cache, &ranking, err);
     if (rc == PS_OK)
         rc = show_best(r, q, cache, &ranking, order, limit, fn, arg, err);
     free(ranking.slots);

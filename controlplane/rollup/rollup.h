@@ -127,7 +127,9 @@ PS_MUST_USE enum ps_rc ps_rollup_totals(struct ps_rollup *rollup,
 /*
  * The templates of a cache (query->cache_id is set) of which `order` is
  * greatest, most first, at most limit. To bound the work a coarser period is
- * taken where there are many rows: query is what was really asked then.
+ * taken where there may be many rows: query is what was really asked then.
+ * Where days have too many, templates are ranked by some of them; the figures
+ * of those that are handed out are of all.
  */
 PS_MUST_USE enum ps_rc ps_rollup_templates(struct ps_rollup *rollup,
                                            struct ps_rollup_query *query,

@@ -448,6 +448,26 @@ templates_are_bounded(void **state)
     assert_int_equal(seen.rows[0].fingerprint, 0);
     assert_true(seen.rows[0].hits >= 4000);
     assert_int_equal(seen.rows[1].hits, 1);
+    /* Too many for minutes: by the hour, and that is said. */
+    struct ps_rollup_query q = query(NOON, NOON + HOUR);
+    seen = (struct seen){.n = 0};
+    assert_int_equal(
+        ps_rollup_templates(w->r, &q, PS_USAGE_HITS, 2, note, &seen, NULL),
+        PS_OK);
+    assert_int_equal(q.period, PS_ROLLUP_HOUR);
+    assert_int_equal(seen.n, 2);
+    /* Too many even for days: ranked by some, summed up over all. */
+    say(w,
+        (struct said){.fingerprint = 0, .hits = 5, .wall_ms = NOON - 3 * DAY});
+    q = query(NOON - 29 * DAY, NOON + HOUR);
+    uint64_t before = seen.rows[0].hits;
+    seen = (struct seen){.n = 0};
+    assert_int_equal(
+        ps_rollup_templates(w->r, &q, PS_USAGE_HITS, 2, note, &seen, NULL),
+        PS_OK);
+    assert_int_equal(q.period, PS_ROLLUP_DAY);
+    assert_int_equal(seen.rows[0].fingerprint, 0);
+    assert_int_equal(seen.rows[0].hits, before + 5);
     ps_buf_done(&usage);
 }
 
