@@ -282,8 +282,8 @@ a_write_with_too_many_values_moves_the_column(void **state)
     assert_false(ps_snapshot_valid(&one));
 }
 
-/* Memory for rows: none before a read needs it, one block whatever the number of
- * columns and values; it goes with its database. */
+/* Memory for rows: none before a read needs it, one block whatever the number
+ * of columns and values; it goes with its database. */
 static void
 buckets_appear_when_needed_and_are_bounded(void **state)
 {
