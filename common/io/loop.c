@@ -337,16 +337,20 @@ on_alarm(evutil_socket_t fd, PS_UNUSED short what, void *arg)
 }
 
 /* Sees to it that the loop wakes for the first timer, if not too early. Only
- * on a real clock: a virtual one is moved by whoever turns the loop. */
-static void
+ * on a real clock: a virtual one is moved by whoever turns the loop. False: it
+ * is due already, so the loop must not sleep; for a timer that is only to fire
+ * in the next turn that is cheaper by three system calls. */
+static bool
 set_alarm(struct ps_loop *loop)
 {
     if (loop->heap_len == 0 || ps_clock_is_virtual(loop->clock))
-        return;
+        return true;
     /* 0 would switch the timerfd off. */
     uint64_t due = PS_MAX(loop->heap[0]->due_us, UINT64_C(1));
     if (due == UINT64_MAX || (loop->alarm_us && loop->alarm_us <= due))
-        return;
+        return true;
+    if (due <= ps_clock_now_us(loop->clock))
+        return false;
     struct itimerspec at = {
         .it_value = {.tv_sec = (time_t)(due / 1000000),
                      .tv_nsec = (long)(due % 1000000) * 1000}
@@ -354,6 +358,7 @@ set_alarm(struct ps_loop *loop)
     PS_CHECK(timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &at, NULL) ==
              0);
     loop->alarm_us = due;
+    return true;
 }
 
 /* ---- watches ---- */
@@ -556,8 +561,7 @@ static size_t
 turn(struct ps_loop *loop, bool may_block)
 {
     size_t before = loop->ran;
-    set_alarm(loop);
-    bool block = may_block && may_sleep(loop);
+    bool block = set_alarm(loop) && may_block && may_sleep(loop);
     loop->now_known = false;
     int rc = event_base_loop(loop->base, block ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
     PS_CHECK(rc >= 0);
