@@ -278,6 +278,19 @@ suite('@neondatabase/serverless', () => {
     assert.deepEqual((await direct('select n from ledger where id = 1')).rows, [{ n: 71 }]);
   });
 
+  test('a client that goes away in the middle of a batch leaves nothing of it', async () => {
+    const gone = new AbortController();
+    const sql = connect(undefined, { fetchOptions: { signal: gone.signal } });
+    const batch = failed(sql.transaction([sql`update ledger set n = 0 where id = 1`, sql`select pg_sleep(60)`]));
+    const active = async () => (await stage.db.sql("select count(*)::int as n from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()")).rows[0].n;
+    await waitUntil(async () => (await active()) === 1, { what: 'the sleep' });
+    gone.abort();
+    await batch;
+    await waitUntil(async () => (await active()) === 0, { what: 'the end of the sleep' });
+    // The row is free again and has its old value.
+    assert.deepEqual((await direct("update ledger set n = n where id = 1 returning n")).rows, [{ n: 71 }]);
+  });
+
   test('transactions leave no connection behind', async () => {
     const sql = connect({ user: 'bob' });
     for (let i = 0; i < 30; i += 1) {
