@@ -47,9 +47,10 @@ export async function build(bench, targets) {
 }
 
 export class Bench {
-  constructor({ smoke, alone = false }) {
+  constructor({ smoke, alone = false, telemetry = false }) {
     this.smoke = smoke;
     this.alone = alone; // before all else on their cores
+    this.telemetry = telemetry; // an agent that counts nothing, beside the other
     this.cores = cores();
     this.started = []; // what stop() ends, the last one first
   }
@@ -108,22 +109,30 @@ export class Bench {
     await this.psql(db, 'app', `${sql}; grant all on all tables in schema public to alice`);
     const controlPlane = await ControlPlane.start();
     this.started.push(controlPlane);
-    const agent = await Agent.start(controlPlane, 'bench', { args: ['--loops', '1', '--log-level', 'warn', ...agentArgs] });
-    this.started.push(agent);
-    await this.pin(agent.process.pid, this.cores.server);
-    await this.prefer(agent.process.pid);
+    const agent = await this.agent(controlPlane, 'bench', agentArgs);
     await this.pin(db.process.pid, this.cores.load);
+    const uncounted = this.telemetry && await this.agent(controlPlane, 'uncounted', ['--telemetry-every', '0']);
     const { id } = await controlPlane.createCache({
       name: 'bench', host: db.host, port: db.port, database: 'postgres', tlsMode: 'disable', ...cache,
     });
     await agent.knows(id);
+    if (uncounted) await uncounted.knows(id);
     return {
-      db, controlPlane, agent, cacheId: id,
+      db, controlPlane, agent, uncounted, cacheId: id,
       body: (text, bindings) => ({
         cacheId: id, provider: 'postgres', username: 'alice', password: 'alice-pw', database: 'app', sql: text,
         ...(bindings ? { bindings } : {}),
       }),
     };
+  }
+
+  // An agent with one loop on the core of servers.
+  async agent(controlPlane, region, args) {
+    const agent = await Agent.start(controlPlane, region, { args: ['--loops', '1', '--log-level', 'warn', ...args] });
+    this.started.push(agent);
+    await this.pin(agent.process.pid, this.cores.server);
+    await this.prefer(agent.process.pid);
+    return agent;
   }
 
   // One result as text.

@@ -16,16 +16,17 @@ function usage(status) {
   --smoke  a short run: does it work? (its figures mean little)
   --alone  server and load go before all else on their cores (SCHED_RR, needs
            root): for a machine that is busy, and will be slow meanwhile
+  --telemetry  hits only: also an agent that counts nothing; what counting costs
 `;
   (status ? process.stderr : process.stdout).write(text);
   process.exit(status);
 }
 
 function readArguments(args) {
-  const options = { json: false, smoke: false, alone: false };
+  const options = { json: false, smoke: false, alone: false, telemetry: false };
   for (const arg of args) {
     if (arg === '-h' || arg === '--help') usage(0);
-    else if (['--json', '--smoke', '--alone'].includes(arg)) options[arg.slice(2)] = true;
+    else if (['--json', '--smoke', '--alone', '--telemetry'].includes(arg)) options[arg.slice(2)] = true;
     else if (!arg.startsWith('-') && !options.name) options.name = arg;
     else usage(2);
   }
