@@ -95,13 +95,13 @@ function(ps_program name)
         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()
 
-# Not in what is packaged: those are built without the tests' libraries.
+# For packages, tests and fuzzers are targets that nobody asks for.
+if(PS_PACKAGE)
+    set(PS_NOT_PACKAGED EXCLUDE_FROM_ALL)
+endif()
 function(ps_test name)
-    if(PS_PACKAGE)
-        return()
-    endif()
     cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
-    add_executable(${name} ${A_SOURCES})
+    add_executable(${name} ${PS_NOT_PACKAGED} ${A_SOURCES})
     target_link_libraries(${name} PRIVATE ps_options ${A_DEPS}
         ${PS_CMOCKA_LIBRARY})
     add_test(NAME ${name} COMMAND ${name})
@@ -113,12 +113,9 @@ endfunction()
 # libFuzzer; otherwise tests/fuzz/replay.c runs it over its corpus folder
 # tests/fuzz/corpus/NAME as an ordinary test. The name given is NAME_fuzz.
 function(ps_fuzzer name)
-    if(PS_PACKAGE)
-        return()
-    endif()
     cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
     string(REGEX REPLACE "_fuzz$" "" corpus ${name})
-    add_executable(${name} ${A_SOURCES})
+    add_executable(${name} ${PS_NOT_PACKAGED} ${A_SOURCES})
     target_link_libraries(${name} PRIVATE ps_options ${A_DEPS})
     set_target_properties(${name} PROPERTIES
         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
