@@ -67,7 +67,7 @@ struct fake_conn {
     struct ps_sink *sink;
     uint64_t begun_us;
     bool connected;
-    bool cancelled;
+    bool cancelled, too_late;
     bool broken;
     bool not_sent; /* was broken before the statement came */
 };
@@ -163,7 +163,7 @@ static void
 begin(struct fake_conn *self, uint64_t deadline_ms)
 {
     self->begun_us = ps_clock_now_us(ps_loop_clock(self->loop));
-    self->cancelled = false;
+    self->cancelled = self->too_late = false;
     if (!self->reply.hang)
         ps_timer_start_ms(&self->due, self->reply.delay_ms);
     if (deadline_ms)
@@ -243,11 +243,12 @@ feed(struct fake_conn *self, uint64_t *count)
 {
     const struct ps_fake_rows *rows = self->reply.rows;
     struct ps_sink *sink = self->sink;
+    size_t n_rows = self->too_late ? 0 : rows->n_rows;
     *count = rows->n_rows;
     if (!sink)
         return PS_OK;
     enum ps_rc rc = sink->columns(sink, rows->columns, rows->n_columns);
-    for (size_t i = 0; rc == PS_OK && i < rows->n_rows; i++)
+    for (size_t i = 0; rc == PS_OK && i < n_rows; i++)
         rc =
             sink->row(sink, rows->cells + i * rows->n_columns, rows->n_columns);
     return rc;
@@ -305,6 +306,8 @@ on_due(void *arg)
             finish_execute(self, PS_ORIGIN_LOST, PS_CONN_BROKEN);
         else if (self->cancelled)
             finish_execute(self, PS_CANCELLED, PS_CONN_IDLE);
+        else if (self->too_late)
+            finish_execute(self, self->reply.rc, PS_CONN_BROKEN);
         else
             finish_execute(self, self->reply.rc, self->reply.state);
         break;
@@ -403,6 +406,10 @@ fake_cancel(struct ps_conn *conn)
     pthread_mutex_unlock(&self->fake->lock);
     if (self->reply.hang && self->reply.state == PS_CONN_BROKEN)
         return; /* an origin that answers nothing any more */
+    if (self->reply.late_cancel) {
+        self->too_late = true;
+        return;
+    }
     self->cancelled = true;
     ps_timer_start_ms(&self->due, 0);
 }

@@ -42,6 +42,9 @@ struct ps_fake_reply {
     uint64_t delay_ms;
     /* Never answers: only deadline, cancel, ps_fake_break or close end it. */
     bool hang;
+    /* A cancel comes too late: the statement ends in its own time, with the
+     * rows dropped and the connection given up, as with the real drivers. */
+    bool late_cancel;
     enum ps_rc rc;
     const char *sqlstate; /* NULL: the table's */
     const char *message;  /* NULL: the table's */

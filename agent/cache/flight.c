@@ -66,10 +66,10 @@ bucket_of(struct ps_flights *flights, const struct ps_key *key)
     return &flights->buckets[key->hash.lo % N_BUCKETS];
 }
 
-/* Newcomers no longer find it; those who wait go on waiting. */
-static void
-flight_hide(struct ps_flight *flight)
+void
+ps_flight_hide(struct ps_flight *flight)
 {
+    PS_CHECK_OBJ(flight, FLIGHT_MAGIC);
     if (ps_link_linked(&flight->link))
         ps_list_remove(bucket_of(flight->flights, &flight->key), &flight->link);
 }
@@ -119,7 +119,7 @@ ps_flight_enter(struct ps_flights *flights, const struct ps_key *key,
     struct ps_flight *flight = flight_find(flights, key);
     waiter->flight = NULL;
     if (flight && flight->sent && !ps_snapshot_valid(&flight->snapshot)) {
-        flight_hide(flight);
+        ps_flight_hide(flight);
         flight = NULL;
     }
     if (!flight) {
@@ -142,7 +142,7 @@ ps_flight_sent(struct ps_flight *flight, const struct ps_snapshot *snapshot)
 {
     PS_CHECK_OBJ(flight, FLIGHT_MAGIC);
     if (!snapshot) {
-        flight_hide(flight);
+        ps_flight_hide(flight);
         return;
     }
     /* Only the slots in use. */
@@ -166,7 +166,7 @@ ps_flight_finish(struct ps_flight **flightp, struct ps_entry *entry,
     struct ps_flight *flight = *flightp;
     PS_CHECK_OBJ(flight, FLIGHT_MAGIC);
     *flightp = NULL;
-    flight_hide(flight);
+    ps_flight_hide(flight);
     /* A waiter's fn may make others leave, or enter a new flight. */
     struct ps_link *link;
     while ((link = ps_list_pop_front(&flight->waiters)) != NULL) {

@@ -59,6 +59,8 @@ PS_MUST_USE enum ps_flight_role ps_flight_enter(struct ps_flights *flights,
                                                 const struct ps_key *key,
                                                 struct ps_flight_waiter *waiter,
                                                 struct ps_flight **flight);
+/* Newcomers no longer find it; those who wait go on waiting. */
+void ps_flight_hide(struct ps_flight *flight);
 /*
  * The leader is about to send: from here on newcomers are checked against this
  * snapshot (copied). NULL: no snapshot could be taken; nobody may join any

@@ -182,7 +182,9 @@ on_executed(void *arg, const struct ps_outcome *outcome)
     ps_run_continue(run, PS_STEP_JUDGE);
 }
 
-/* A read that nobody waits for is stopped; a write is left to finish. */
+/* A read that nobody waits for is stopped; a write is left to finish. Nobody
+ * may join it any more: what comes is no answer, even where the cancel came too
+ * late, because the driver drops the rows. */
 static void
 interrupt_execute(struct ps_run *run)
 {
@@ -190,6 +192,8 @@ interrupt_execute(struct ps_run *run)
         (run->flight && ps_flight_waiters(run->flight) > 0))
         return;
     run->cancelled = true;
+    if (run->flight)
+        ps_flight_hide(run->flight);
     ps_conn_cancel(run->conn);
 }
 
@@ -284,6 +288,8 @@ ps_run_after_outcome(struct ps_run *run)
             ps_arena_str(run->req->arena, ps_rows_json_error(run->encoder));
     if (out->rc != PS_OK)
         return ps_run_fail_err(run, out->rc, &out->err);
+    if (run->cancelled)
+        return ps_run_fail(run, PS_CANCELLED, NULL);
     if (out->state == PS_CONN_TRANSACTION && !run->in_session)
         return ps_run_fail(run, PS_TRANSACTION,
                            "the statement left a transaction open; it was "

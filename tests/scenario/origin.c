@@ -57,6 +57,7 @@ read_reply(struct scn_world *world, struct scn_line *line,
     reply->rows = read_rows(world, line);
     reply->delay_ms = scn_duration_ms(line, "delay", 0);
     reply->hang = scn_flag(line, "hang");
+    reply->late_cancel = scn_flag(line, "late_cancel");
     reply->rc = error ? scn_rc(line, error) : PS_OK;
     reply->sqlstate = keep(line, "sqlstate");
     reply->message = keep(line, "message");
@@ -79,7 +80,7 @@ script(struct scn_world *world, struct scn_line *line, enum ps_fake_op op,
     ps_fake_script(world->fake, op, sql, times, &reply);
 }
 
-/* origin "SQL" [rows=] [fill=] [affected=] [delay=] [hang] [drop]
+/* origin "SQL" [rows=] [fill=] [affected=] [delay=] [hang] [late_cancel] [drop]
  * [transaction] [error= [sqlstate=] [message=]] [times=] */
 void
 scn_origin(struct scn_world *world, struct scn_line *line)
