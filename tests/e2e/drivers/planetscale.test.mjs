@@ -339,8 +339,19 @@ suite('@planetscale/database', () => {
     await Promise.all(open.map((conn) => conn.execute('rollback')));
     const conn = connect(config());
     await conn.execute('begin');
-    const [first, second] = await Promise.allSettled([conn.execute('select sleep(0.3)'), conn.execute('select 2')]);
-    assert.deepEqual([first.status, second.status].sort(), ['fulfilled', 'rejected']);
+    // One request at a time: the first waits for a lock while the second comes.
+    const holder = await db.connect({ database: 'app' });
+    try {
+      await holder.query('begin; select n from ledger where id = 1 for update');
+      const first = conn.execute('update ledger set n = n where id = 1');
+      await waitUntil(async () => (await db.sql("select count(*) as n from information_schema.processlist where info like 'update ledger set n = n%'"))[0].n > 0,
+        { what: 'the first request at the database' });
+      await failed(conn.execute('select 2'));
+      await holder.query('rollback');
+      await first;
+    } finally {
+      await holder.end();
+    }
     await conn.execute('rollback');
   });
 });
