@@ -72,6 +72,11 @@ const struct ps_command *ps_command_at(size_t i);
 const struct ps_command *ps_command_find(const char *name);
 /* Options that every command takes. */
 extern const struct ps_option ps_global_options[];
+/* What psctl reads from the environment, ended by one without a name. */
+struct ps_variable {
+    const char *name, *help;
+};
+extern const struct ps_variable ps_environment[];
 
 /*
  * Reads argv (operands are moved to its front). PS_EXIT_USAGE with a message

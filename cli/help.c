@@ -125,16 +125,23 @@ in_group(const struct ps_command *command, const char *group)
             (command->name[len] == ' ' || command->name[len] == '\0'));
 }
 
-static const char environment[] =
-    "\nEnvironment:\n"
-    "  PORTSIDE_URL            the control plane's address, instead of a "
-    "login\n"
-    "  PORTSIDE_TOKEN          the API token\n"
-    "  PORTSIDE_CA             file with the control plane's CA certificate\n"
-    "  PORTSIDE_DB_PASSWORD    the database password for `psctl query`\n"
-    "  PSCTL_CONFIG            file of logins; default "
-    "~/.config/portside/psctl.json\n"
-    "  NO_COLOR                when not empty: no colours\n";
+const struct ps_variable ps_environment[] = {
+    {"PORTSIDE_URL",         "the control plane's address, instead of a login"      },
+    {"PORTSIDE_TOKEN",       "the API token"                                        },
+    {"PORTSIDE_CA",          "file with the control plane's CA certificate"         },
+    {"PORTSIDE_DB_PASSWORD", "the database password for `psctl query`"              },
+    {"PSCTL_CONFIG",         "file of logins; default ~/.config/portside/psctl.json"},
+    {"NO_COLOR",             "when not empty: no colours"                           },
+    {NULL,                   NULL                                                   },
+};
+
+static void
+environment_entries(struct ps_buf *out)
+{
+    ps_buf_append_c(out, "\nEnvironment:\n");
+    for (const struct ps_variable *v = ps_environment; v->name; v++)
+        ps_buf_printf(out, "  %-24s%s\n", v->name, v->help);
+}
 
 void
 ps_help_group(const char *group, struct ps_buf *out)
@@ -153,7 +160,7 @@ ps_help_group(const char *group, struct ps_buf *out)
     ps_buf_append_c(out, "\nOptions of every command:\n");
     option_entries(out, ps_global_options);
     if (!group[0]) {
-        ps_buf_append_c(out, environment);
+        environment_entries(out);
         exit_entries(out);
     }
     ps_buf_printf(out, "\nMore about one: psctl help %s%sCOMMAND\n", group,

@@ -86,15 +86,6 @@ command(struct ps_buf *out, const struct ps_command *c)
 void
 ps_manual(struct ps_buf *out)
 {
-    static const char *const environment[][2] = {
-        {"PORTSIDE_URL",         "the control plane's address, instead of a login"},
-        {"PORTSIDE_TOKEN",       "the API token"                                  },
-        {"PORTSIDE_CA",          "file with the control plane's CA certificate"   },
-        {"PORTSIDE_DB_PASSWORD", "the database password for psctl query"          },
-        {"PSCTL_CONFIG",         "file of logins; default "
-                         "~/.config/portside/psctl.json"  },
-        {"NO_COLOR",             "when not empty: no colours"                     },
-    };
     const struct ps_command *c;
     ps_buf_append_c(out, ".TH PSCTL 1 \"\" \"Portside " PS_VERSION
                          "\" \"Portside\"\n.SH NAME\n"
@@ -109,9 +100,9 @@ ps_manual(struct ps_buf *out)
     ps_buf_append_c(out, ".SH OPTIONS OF EVERY COMMAND\n");
     options(out, ps_global_options);
     ps_buf_append_c(out, ".SH ENVIRONMENT\n");
-    for (size_t i = 0; i < PS_ARRAY_LEN(environment); i++) {
-        ps_buf_printf(out, ".TP\n.B %s\n", environment[i][0]);
-        line(out, environment[i][1]);
+    for (const struct ps_variable *v = ps_environment; v->name; v++) {
+        ps_buf_printf(out, ".TP\n.B %s\n", v->name);
+        line(out, v->help);
     }
     ps_buf_append_c(out, ".SH EXIT STATUS\n");
 #define X(name, number, meaning)             \
