@@ -13,12 +13,13 @@
 #include <stdio.h>
 
 static const struct ps_command *const tables[] = {
-    ps_login_commands, ps_cache_commands, ps_rule_commands,  ps_region_commands,
-    ps_agent_commands, ps_token_commands, ps_query_commands, ps_stats_commands,
+    ps_login_commands, ps_context_commands, ps_cache_commands,
+    ps_rule_commands,  ps_region_commands,  ps_agent_commands,
+    ps_token_commands, ps_query_commands,   ps_stats_commands,
     ps_audit_commands, ps_status_commands};
 
-const char *const ps_command_groups[] = {"cache", "rule",  "region",
-                                         "agent", "token", NULL};
+const char *const ps_command_groups[] = {"context", "cache", "rule", "region",
+                                         "agent",   "token", NULL};
 
 /* clang-format off */
 const struct ps_option ps_global_options[] = {
@@ -26,6 +27,8 @@ const struct ps_option ps_global_options[] = {
     {.name = "quiet", .help = "print ids only, or nothing"},
     {.name = "timeout", .value = "DURATION",
      .help = "longest wait for one reply; default 30s"},
+    {.name = "context", .value = "NAME",
+     .help = "use this login, whatever the environment says"},
     {.name = "help", .help = "print this and stop"},
     {.name = NULL},
 };

@@ -17,13 +17,13 @@
 struct ps_ctl;
 
 /* X(name, number, meaning): stable, scripts depend on them. */
-#define PS_EXIT_TABLE(X)                                     \
-    X(OK, 0, "done")                                         \
-    X(FAILED, 1, "refused or failed; the message says why")  \
-    X(USAGE, 2, "the command line is wrong")                 \
-    X(CONNECT, 3, "cannot connect, or not logged in")        \
-    X(NOT_FOUND, 4, "no such cache, region, agent or token") \
-    X(TEST, 5, "the test or the query itself failed")        \
+#define PS_EXIT_TABLE(X)                                              \
+    X(OK, 0, "done")                                                  \
+    X(FAILED, 1, "refused or failed; the message says why")           \
+    X(USAGE, 2, "the command line is wrong")                          \
+    X(CONNECT, 3, "cannot connect, or not logged in")                 \
+    X(NOT_FOUND, 4, "no such cache, region, agent, token or context") \
+    X(TEST, 5, "the test or the query itself failed")                 \
     X(INTERRUPTED, 130, "stopped with Ctrl-C")
 
 enum ps_exit {
@@ -109,6 +109,7 @@ void ps_nearest_try(struct ps_nearest *nearest, const char *candidate);
 const char *ps_nearest_take(const struct ps_nearest *nearest);
 
 extern const struct ps_command ps_login_commands[];
+extern const struct ps_command ps_context_commands[];
 extern const struct ps_command ps_cache_commands[];
 extern const struct ps_command ps_rule_commands[];
 extern const struct ps_command ps_region_commands[];

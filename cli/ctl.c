@@ -163,7 +163,8 @@ enum ps_exit
 ps_ctl_login(struct ps_ctl *ctl)
 {
     if (!ctl->settings_loaded) {
-        enum ps_exit rc = ps_settings_load(&ctl->settings, &ctl->fault);
+        enum ps_exit rc = ps_settings_load(
+            &ctl->settings, ps_ctl_value(ctl, "context"), &ctl->fault);
         if (rc != PS_EXIT_OK)
             return rc;
         ctl->settings_loaded = true;

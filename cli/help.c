@@ -129,6 +129,8 @@ const struct ps_variable ps_environment[] = {
     {"PORTSIDE_URL",         "the control plane's address, instead of a login"      },
     {"PORTSIDE_TOKEN",       "the API token"                                        },
     {"PORTSIDE_CA",          "file with the control plane's CA certificate"         },
+    {"PORTSIDE_CONTEXT",
+     "name of the login to use; see `psctl context --help`"                         },
     {"PORTSIDE_DB_PASSWORD", "the database password for `psctl query`"              },
     {"PSCTL_CONFIG",         "file of logins; default ~/.config/portside/psctl.json"},
     {"NO_COLOR",             "when not empty: no colours"                           },

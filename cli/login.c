@@ -214,6 +214,20 @@ gather(struct ps_ctl *ctl, struct ps_settings *s)
     return get_ca(ctl, s->url, &s->ca_pem);
 }
 
+/* Which login this is: --context, PORTSIDE_CONTEXT, or the current one. */
+static enum ps_exit
+name_context(struct ps_ctl *ctl, struct ps_settings *s)
+{
+    const char *name = ps_ctl_value(ctl, "context");
+    if (name == NULL)
+        name = ps_context_of_environment();
+    if (name == NULL)
+        return PS_EXIT_OK;
+    s->context = strdup(name);
+    PS_CHECK(s->context);
+    return ps_context_name_check(name, &ctl->fault);
+}
+
 static enum ps_exit
 login(struct ps_ctl *ctl)
 {
@@ -224,6 +238,9 @@ login(struct ps_ctl *ctl)
         return rc;
     ctl->settings_loaded = true;
     s->path = ps_settings_path();
+    rc = name_context(ctl, s);
+    if (rc != PS_EXIT_OK)
+        return rc;
     rc = ps_ctl_call(ctl, "GET", "/v1/status", NULL, &status);
     if (rc == PS_EXIT_OK)
         rc = ps_settings_save(s, &ctl->fault);
@@ -235,8 +252,10 @@ login(struct ps_ctl *ctl)
                       "version", ps_json_text(status, "version"));
         ps_ctl_print_json(ctl, done);
     }
-    ps_ctl_note(ctl, "Logged in to %s (version %s); kept in %s.", s->url,
-                ps_json_text(status, "version"), s->path);
+    ps_ctl_note(ctl, "Logged in to %s (version %s); kept in %s%s%s%s.", s->url,
+                ps_json_text(status, "version"), s->path,
+                s->context ? " as `" : "", s->context ? s->context : "",
+                s->context ? "`" : "");
     return PS_EXIT_OK;
 }
 
@@ -245,7 +264,9 @@ logout(struct ps_ctl *ctl)
 {
     bool had;
     ctl->settings.path = ps_settings_path();
-    enum ps_exit rc = ps_settings_forget(&ctl->settings, &had, &ctl->fault);
+    enum ps_exit rc = name_context(ctl, &ctl->settings);
+    if (rc == PS_EXIT_OK)
+        rc = ps_settings_forget(&ctl->settings, &had, &ctl->fault);
     if (rc != PS_EXIT_OK)
         return rc;
     if (ctl->json) {
@@ -287,7 +308,9 @@ const struct ps_command ps_login_commands[] = {
             "for, or read from standard input. The control plane makes the "
             "first token at its first start, in the file admin.token of its "
             "data directory; its CA is ca.crt there, whose fingerprint tells:\n"
-            "  openssl x509 -noout -fingerprint -sha256 -in ca.crt",
+            "  openssl x509 -noout -fingerprint -sha256 -in ca.crt\n\n"
+            "With --context NAME the login is kept beside others, under this "
+            "name; see `psctl context --help`.",
         .options = login_options,
         .run = login,
     },

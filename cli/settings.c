@@ -97,11 +97,51 @@ load_file(const char *path, json_t **out, struct ps_fault *fault)
     return PS_EXIT_FAILED;
 }
 
-static const char *
-current_name(const json_t *file)
+const char *
+ps_context_of_environment(void)
+{
+    return environment("PORTSIDE_CONTEXT");
+}
+
+enum ps_exit
+ps_context_name_check(const char *name, struct ps_fault *fault)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t len = strlen(name);
+    if (len >= 1 && len <= 64 && strspn(name, letters) == len)
+        return PS_EXIT_OK;
+    ps_fault_set(fault, "usage",
+                 "`%s` cannot be the name of a context: give 1 to 64 letters, "
+                 "digits, \".\", \"_\" or \"-\"",
+                 name);
+    return PS_EXIT_USAGE;
+}
+
+const char *
+ps_logins_current(const json_t *file)
 {
     const char *name = json_string_value(json_object_get(file, "current"));
     return name ? name : "default";
+}
+
+json_t *
+ps_logins_find(const json_t *file, const char *name, struct ps_fault *fault)
+{
+    json_t *contexts = json_object_get(file, "contexts");
+    json_t *found = json_object_get(contexts, name);
+    if (found)
+        return found;
+    struct ps_nearest nearest;
+    ps_nearest_init(&nearest, name);
+    for (void *it = json_object_iter(contexts); it;
+         it = json_object_iter_next(contexts, it))
+        ps_nearest_try(&nearest, json_object_iter_key(it));
+    const char *best = ps_nearest_take(&nearest);
+    ps_fault_set(fault, "not_found", "there is no context `%s`%s%s%s", name,
+                 best ? "; did you mean `" : "; see `psctl context list`",
+                 best ? best : "", best ? "`?" : "");
+    return NULL;
 }
 
 static enum ps_exit
@@ -114,6 +154,7 @@ apply_environment(struct ps_settings *s, struct ps_fault *fault)
     if (wanted && (s->url == NULL || strcmp(wanted, s->url) != 0)) {
         ps_secret_free(&s->url);
         ps_secret_free(&s->token);
+        ps_secret_free(&s->token_path);
         ps_secret_free(&s->ca_pem);
         s->url = copy(wanted);
     }
@@ -131,37 +172,55 @@ apply_environment(struct ps_settings *s, struct ps_fault *fault)
     return PS_EXIT_OK;
 }
 
+static void
+take_context(struct ps_settings *s, const json_t *context)
+{
+    s->url = copy(json_string_value(json_object_get(context, "url")));
+    s->token = copy(json_string_value(json_object_get(context, "token")));
+    s->token_path =
+        copy(json_string_value(json_object_get(context, "tokenFile")));
+    s->ca_pem = copy(json_string_value(json_object_get(context, "ca")));
+}
+
 enum ps_exit
-ps_settings_load(struct ps_settings *settings, struct ps_fault *fault)
+ps_settings_load(struct ps_settings *settings, const char *context,
+                 struct ps_fault *fault)
 {
     json_t *file;
     memset(settings, 0, sizeof(*settings));
     settings->path = ps_settings_path();
+    const char *named = context ? context : ps_context_of_environment();
     enum ps_exit rc = load_file(settings->path, &file, fault);
     if (rc != PS_EXIT_OK)
         return rc;
-    const json_t *context =
-        json_object_get(json_object_get(file, "contexts"), current_name(file));
-    settings->url = copy(json_string_value(json_object_get(context, "url")));
-    settings->token =
-        copy(json_string_value(json_object_get(context, "token")));
-    settings->ca_pem = copy(json_string_value(json_object_get(context, "ca")));
+    if (named && ps_logins_find(file, named, fault) == NULL)
+        rc = PS_EXIT_NOT_FOUND;
+    settings->context = copy(named);
+    take_context(settings,
+                 json_object_get(json_object_get(file, "contexts"),
+                                 named ? named : ps_logins_current(file)));
     json_decref(file);
-    return apply_environment(settings, fault);
+    if (rc == PS_EXIT_OK && context == NULL)
+        rc = apply_environment(settings, fault);
+    if (rc == PS_EXIT_OK && settings->token == NULL && settings->token_path)
+        rc = ps_secret_read(settings->token_path, &settings->token, fault);
+    return rc;
 }
 
 void
 ps_settings_done(struct ps_settings *settings)
 {
     free(settings->path);
-    settings->path = NULL;
+    free(settings->context);
+    settings->path = settings->context = NULL;
     ps_secret_free(&settings->url);
     ps_secret_free(&settings->token);
+    ps_secret_free(&settings->token_path);
     ps_secret_free(&settings->ca_pem);
 }
 
-static enum ps_exit
-write_file(const char *path, const json_t *file, struct ps_fault *fault)
+enum ps_exit
+ps_logins_write(const char *path, const json_t *file, struct ps_fault *fault)
 {
     struct ps_err err;
     enum ps_rc rc = PS_OK;
@@ -203,18 +262,35 @@ open_file(const char *path, json_t **out, struct ps_fault *fault)
 }
 
 enum ps_exit
+ps_logins_open(char **path, json_t **file, struct ps_fault *fault)
+{
+    *path = ps_settings_path();
+    enum ps_exit rc = open_file(*path, file, fault);
+    if (rc != PS_EXIT_OK) {
+        free(*path);
+        *path = NULL;
+    }
+    return rc;
+}
+
+enum ps_exit
 ps_settings_save(const struct ps_settings *s, struct ps_fault *fault)
 {
     json_t *file;
     enum ps_exit rc = open_file(s->path, &file, fault);
     if (rc != PS_EXIT_OK)
         return rc;
-    json_t *context = json_pack("{s:s,s:s,s:s*}", "url", s->url, "token",
-                                s->token, "ca", s->ca_pem);
+    json_t *context =
+        json_pack("{s:s,s:s*,s:s*,s:s*}", "url", s->url, "token", s->token,
+                  "tokenFile", s->token_path, "ca", s->ca_pem);
     PS_CHECK(context);
-    json_object_set_new(json_object_get(file, "contexts"), current_name(file),
-                        context);
-    rc = write_file(s->path, file, fault);
+    json_t *contexts = json_object_get(file, "contexts");
+    const char *current = ps_logins_current(file);
+    bool first = json_object_get(contexts, current) == NULL;
+    json_object_set_new(contexts, s->context ? s->context : current, context);
+    if (first && s->context)
+        json_object_set_new(file, "current", json_string(s->context));
+    rc = ps_logins_write(s->path, file, fault);
     json_decref(file);
     return rc;
 }
@@ -228,10 +304,11 @@ ps_settings_forget(const struct ps_settings *s, bool *had,
     enum ps_exit rc = load_file(s->path, &file, fault);
     if (rc != PS_EXIT_OK || file == NULL)
         return rc;
-    *had = json_object_del(json_object_get(file, "contexts"),
-                           current_name(file)) == 0;
+    *had =
+        json_object_del(json_object_get(file, "contexts"),
+                        s->context ? s->context : ps_logins_current(file)) == 0;
     if (*had)
-        rc = write_file(s->path, file, fault);
+        rc = ps_logins_write(s->path, file, fault);
     json_decref(file);
     return rc;
 }

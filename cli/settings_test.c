@@ -22,6 +22,7 @@ set_up(void **state)
     unsetenv("PORTSIDE_URL");
     unsetenv("PORTSIDE_TOKEN");
     unsetenv("PORTSIDE_CA");
+    unsetenv("PORTSIDE_CONTEXT");
     setenv("PSCTL_CONFIG", path, 1);
     return 0;
 }
@@ -52,13 +53,13 @@ keeps_a_login(void **state)
     struct ps_settings s;
     struct stat st;
     (void)state;
-    assert_int_equal(ps_settings_load(&s, &fault), PS_EXIT_OK);
+    assert_int_equal(ps_settings_load(&s, NULL, &fault), PS_EXIT_OK);
     assert_null(s.url);
     ps_settings_done(&s);
     save("https://a:7600", "psk_1", "PEM");
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(ps_settings_load(&s, &fault), PS_EXIT_OK);
+    assert_int_equal(ps_settings_load(&s, NULL, &fault), PS_EXIT_OK);
     assert_string_equal(s.url, "https://a:7600");
     assert_string_equal(s.token, "psk_1");
     assert_string_equal(s.ca_pem, "PEM");
@@ -76,7 +77,7 @@ forgets_a_login(void **state)
     save("https://a:7600", "psk_1", NULL);
     assert_int_equal(ps_settings_forget(&s, &had, &fault), PS_EXIT_OK);
     assert_true(had);
-    assert_int_equal(ps_settings_load(&s, &fault), PS_EXIT_OK);
+    assert_int_equal(ps_settings_load(&s, NULL, &fault), PS_EXIT_OK);
     assert_null(s.url);
     assert_null(s.token);
     ps_settings_done(&s);
@@ -118,7 +119,7 @@ environment_goes_first(void **state)
     setenv("PORTSIDE_TOKEN", "psk_2", 1);
     setenv("PORTSIDE_CA", ca, 1);
     setenv("PORTSIDE_URL", "https://a:7600/v1/", 1);
-    assert_int_equal(ps_settings_load(&s, &fault), PS_EXIT_OK);
+    assert_int_equal(ps_settings_load(&s, NULL, &fault), PS_EXIT_OK);
     assert_string_equal(s.url, "https://a:7600");
     assert_string_equal(s.token, "psk_2");
     assert_string_equal(s.ca_pem, "OTHER");
@@ -133,10 +134,83 @@ another_url_hides_the_stored_token(void **state)
     (void)state;
     save("https://a:7600", "psk_1", "PEM");
     setenv("PORTSIDE_URL", "https://b:7600/", 1);
-    assert_int_equal(ps_settings_load(&s, &fault), PS_EXIT_OK);
+    assert_int_equal(ps_settings_load(&s, NULL, &fault), PS_EXIT_OK);
     assert_string_equal(s.url, "https://b:7600");
     assert_null(s.token);
     assert_null(s.ca_pem);
+    ps_settings_done(&s);
+}
+
+static void
+write_contexts(void)
+{
+    static const char text[] =
+        "{\"version\":1,\"current\":\"b\",\"contexts\":{"
+        "\"a\":{\"url\":\"https://a\",\"token\":\"ta\",\"ca\":\"PEM\"},"
+        "\"b\":{\"url\":\"https://b\",\"token\":\"tb\"}}}";
+    struct ps_err err;
+    save("https://x", "y", NULL); /* makes the directory */
+    assert_int_equal(ps_file_write(path, ps_str_of(text), 0600, &err), PS_OK);
+}
+
+/* url and token of the login that counts. */
+static void
+expect(const char *context, const char *url, const char *token)
+{
+    struct ps_settings s;
+    assert_int_equal(ps_settings_load(&s, context, &fault), PS_EXIT_OK);
+    assert_string_equal(s.url, url);
+    assert_string_equal(s.token, token);
+    ps_settings_done(&s);
+}
+
+static void
+which_context_counts(void **state)
+{
+    (void)state;
+    write_contexts();
+    expect(NULL, "https://b", "tb");
+    setenv("PORTSIDE_CONTEXT", "a", 1);
+    expect(NULL, "https://a", "ta");
+    setenv("PORTSIDE_TOKEN", "te", 1);
+    expect(NULL, "https://a", "te");
+    expect("b", "https://b", "tb"); /* the option: nothing of the environment */
+    setenv("PORTSIDE_URL", "https://e", 1);
+    expect(NULL, "https://e", "te");
+    expect("a", "https://a", "ta");
+}
+
+static void
+an_unknown_context_is_reported(void **state)
+{
+    struct ps_settings s;
+    (void)state;
+    write_contexts();
+    setenv("PORTSIDE_CONTEXT", "prod", 1);
+    assert_int_equal(ps_settings_load(&s, NULL, &fault), PS_EXIT_NOT_FOUND);
+    assert_non_null(strstr(fault.message, "psctl context list"));
+    assert_null(s.token);
+    ps_settings_done(&s);
+}
+
+static void
+a_token_may_stay_in_its_file(void **state)
+{
+    struct ps_err err;
+    struct ps_settings s = {.path = path,
+                            .context = (char[]){"far"},
+                            .url = (char[]){"https://f"},
+                            .token_path = ca};
+    (void)state;
+    assert_int_equal(ps_file_write(ca, PS_STR("psk_1\n"), 0600, &err), PS_OK);
+    assert_int_equal(ps_settings_save(&s, &fault), PS_EXIT_OK);
+    expect("far", "https://f", "psk_1");
+    expect(NULL, "https://f", "psk_1"); /* the first is the current one */
+    assert_int_equal(ps_file_write(ca, PS_STR("psk_2\n"), 0600, &err), PS_OK);
+    expect(NULL, "https://f", "psk_2");
+    setenv("PORTSIDE_URL", "https://other", 1);
+    assert_int_equal(ps_settings_load(&s, NULL, &fault), PS_EXIT_OK);
+    assert_null(s.token);
     ps_settings_done(&s);
 }
 
@@ -150,7 +224,7 @@ broken_file_is_reported(void **state)
     assert_int_equal(
         ps_file_write(path, PS_STR("{\"token\":\"psk_secret\""), 0600, &err),
         PS_OK);
-    assert_int_equal(ps_settings_load(&s, &fault), PS_EXIT_FAILED);
+    assert_int_equal(ps_settings_load(&s, NULL, &fault), PS_EXIT_FAILED);
     assert_non_null(strstr(fault.message, path));
     assert_null(strstr(fault.message, "psk_secret"));
     ps_settings_done(&s);
@@ -200,6 +274,9 @@ main(void)
         TEST(other_contexts_stay),
         TEST(environment_goes_first),
         TEST(another_url_hides_the_stored_token),
+        TEST(which_context_counts),
+        TEST(an_unknown_context_is_reported),
+        TEST(a_token_may_stay_in_its_file),
         TEST(broken_file_is_reported),
         TEST(judges_replies),
     };

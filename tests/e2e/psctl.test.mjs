@@ -136,6 +136,40 @@ suite('psctl', () => {
     assert.match(other.stderr, /PORTSIDE_TOKEN/);
   });
 
+  test('contexts: several logins, which of them counts, and no token shown', async () => {
+    const own = { PSCTL_CONFIG: path.join(dir, 'contexts', 'psctl.json') };
+    const ca = path.join(dir, 'ca.pem');
+    await psctl(['login', '--context', 'here', '--url', cp.url, '--token-file', tokenFile, '--ca-file', ca],
+      { env: own });
+    await psctl(['context', 'set', 'nowhere', '--url', 'https://127.0.0.1:1', '--token-file', '-'],
+      { env: own, input: 'psk_other' });
+    await psctl(['context', 'set', 'file', '--url', cp.url, '--token-path', tokenFile, '--ca-file', ca], { env: own });
+    assert.equal(fs.statSync(own.PSCTL_CONFIG).mode & 0o777, 0o600);
+    assert.deepEqual((await json(['context', 'list'], { env: own })).map((c) => [c.name, c.current, c.token]),
+      [['file', false, 'file'], ['here', true, 'kept'], ['nowhere', false, 'kept']]);
+    const list = await psctl(['context', 'list'], { env: own });
+    assert.match(list.stdout, /^\* +here +https:\S+ +kept +pinned$/m);
+    const shown = await json(['context', 'show', 'file'], { env: own });
+    assert.equal(shown.tokenFile, tokenFile);
+    for (const text of [list.stdout, JSON.stringify(shown)]) assert.ok(!text.includes('psk_'));
+    await psctl(['status'], { env: own });
+    await psctl(['context', 'use', 'nowhere'], { env: own });
+    await psctl(['status'], { env: own, code: CONNECT });
+    await psctl(['status', '--context', 'file'], { env: own });
+    await psctl(['status'], { env: { ...own, PORTSIDE_CONTEXT: 'here' } });
+    // The option is stronger than the environment.
+    await psctl(['status', '--context', 'here'], { env: { ...own, PORTSIDE_URL: 'https://127.0.0.1:1' } });
+    const wrong = await psctl(['status', '--context', 'hre'], { env: own, code: NOT_FOUND });
+    assert.match(wrong.stderr, /did you mean `here`/);
+    // A token does not go to another URL than its own.
+    await psctl(['context', 'set', 'here', '--url', 'https://127.0.0.1:2'], { env: own });
+    assert.equal((await json(['context', 'show', 'here'], { env: own })).token, 'none');
+    await psctl(['context', 'delete', 'nowhere'], { env: own });
+    await psctl(['context', 'use', 'nowhere'], { env: own, code: NOT_FOUND });
+    await psctl(['logout', '--context', 'file'], { env: own });
+    assert.deepEqual((await json(['context', 'list'], { env: own })).map((c) => c.name), ['here']);
+  });
+
   test('region create, list, delete', async () => {
     const region = await json(['region', 'create', 'ap-south', '--description', 'far away']);
     assert.equal(region.name, 'ap-south');
