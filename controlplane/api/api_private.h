@@ -71,7 +71,38 @@ typedef enum ps_rc api_handler(struct api_request *request, struct ps_err *err);
 /* caches.c */
 api_handler api_list_caches, api_create_cache, api_get_cache, api_update_cache,
     api_delete_cache, api_purge_cache, api_test_cache, api_get_reachability;
+/* Every member of the cache but its rules, into an open object. */
+void api_put_cache(struct ps_buf *out, const struct ps_cache_def *def);
+/* The fields that may be set now (create: at creation), from body into def. */
+PS_MUST_USE enum ps_rc api_read_cache(const json_t *body, bool create,
+                                      struct ps_cache_def *def,
+                                      struct ps_err *err);
+/* What follows a change that is stored: agents are told, and another origin
+ * starts anew. */
+void api_cache_changed(struct ps_api *api, const struct ps_cache_def *old,
+                       const struct ps_cache_def *def);
+/* definition.c */
+api_handler api_get_definition, api_update_definition;
+/* All rules of a cache, as sent with its definition; freed with
+ * api_rules_done(). */
+struct api_rules {
+    struct ps_rule_def *list; /* NULL: none were sent, those there stay */
+    size_t count;
+};
+/* Takes "rules" out of the request's body. */
+PS_MUST_USE enum ps_rc api_rules_take(struct api_request *request,
+                                      const char *cache_id,
+                                      struct api_rules *rules,
+                                      struct ps_err *err);
+void api_rules_done(struct api_rules *rules);
+/* "rules": [...] of the cache as they are stored. */
+PS_MUST_USE enum ps_rc api_put_rules(struct api_request *request,
+                                     const char *key, const char *cache_id,
+                                     struct ps_err *err);
 /* rules.c */
+/* body into rule, whose id, cache and times are set. */
+PS_MUST_USE enum ps_rc
+api_read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err);
 api_handler api_list_rules, api_set_rule, api_get_rule, api_delete_rule;
 /* agents.c */
 api_handler api_list_regions, api_create_region, api_delete_region,

@@ -213,6 +213,73 @@ a_ca_must_be_one(void **state)
     assert_int_equal(call(w, API_POST, "/v1/caches", body), 201);
 }
 
+/* A member of the last reply's definition; "rules" by its number. */
+static json_t *
+reply_rules(struct world *w, size_t count)
+{
+    json_t *json = json_loadb(w->request.out.data, w->request.out.len, 0, NULL);
+    json_t *rules = json_incref(json_object_get(json, "rules"));
+    json_decref(json);
+    assert_int_equal(json_array_size(rules), count);
+    return rules;
+}
+
+#define RULE(key, ttl)                                          \
+    "{\"type\":\"table\",\"key\":\"" key "\",\"mode\":\"ttl\"," \
+    "\"ttlMs\":" ttl "}"
+
+/* Fields and rules change together or not at all. */
+static void
+a_definition_is_one_object(void **state)
+{
+    struct world *w = *state;
+    char path[128], id[37];
+    assert_int_equal(call(w, API_POST, "/v1/caches",
+                          "{\"name\":\"shop\",\"database\":\"postgres\","
+                          "\"host\":\"h\",\"rules\":[" RULE(
+                              "a", "1000") "," RULE("b", "2000") "]}"),
+                     201);
+    snprintf(path, sizeof(path), "%s/definition", w->request.location);
+    json_t *rules = reply_rules(w, 2);
+    const json_t *first = json_array_get(rules, 0);
+    snprintf(id, sizeof(id), "%s",
+             json_string_value(json_object_get(first, "id")));
+    json_decref(rules);
+    assert_int_equal(ps_db_config_version(w->db), 1);
+
+    static const char *const refused[] = {
+        "{}",
+        "{\"poolMax\":7,\"rules\":[{\"type\":\"table\"}]}",
+        "{\"poolMax\":0,\"rules\":[]}",
+        "{\"poolMax\":7,\"rules\":{}}",
+        "{\"poolMax\":7,\"nonsense\":1,\"rules\":[]}",
+        "{\"poolMax\":7,\"rules\":[" RULE("a", "1") "," RULE("a", "2") "]}",
+    };
+    for (size_t i = 0; i < PS_ARRAY_LEN(refused); i++)
+        assert_int_equal(call(w, API_PATCH, path, refused[i]), 400);
+    assert_int_equal(ps_db_config_version(w->db), 1);
+    assert_int_equal(call(w, API_GET, path, ""), 200);
+    assert_says(w, "\"poolMax\":20");
+    json_decref(reply_rules(w, 2));
+
+    assert_int_equal(call(w, API_PATCH, path,
+                          "{\"poolMax\":7,\"rules\":[" RULE(
+                              "c", "3000") "," RULE("a", "1000") "]}"),
+                     200);
+    assert_says(w, "\"poolMax\":7");
+    assert_says(w, "\"revision\":2");
+    assert_int_equal(ps_db_config_version(w->db), 2);
+    rules = reply_rules(w, 2);
+    /* The one that stayed is the same still. */
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(rules, 0), "id")), id);
+    json_decref(rules);
+    assert_int_equal(call(w, API_PATCH, path, "{\"poolMax\":8}"), 200);
+    json_decref(reply_rules(w, 2));
+    assert_int_equal(call(w, API_PATCH, path, "{\"rules\":[]}"), 200);
+    json_decref(reply_rules(w, 0));
+}
+
 static void
 times_and_texts_are_written_as_json(void **state)
 {
@@ -254,6 +321,7 @@ main(void)
         TEST(an_error_replaces_what_was_written),
         TEST(a_change_is_told_and_a_refused_one_is_not),
         TEST(a_ca_must_be_one),
+        TEST(a_definition_is_one_object),
         cmocka_unit_test(times_and_texts_are_written_as_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

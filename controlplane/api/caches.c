@@ -65,18 +65,24 @@ put_field(struct ps_buf *out, const struct ps_def_field *f,
     }
 }
 
-static void
-put_cache(struct ps_buf *out, const struct ps_cache_def *def)
+void
+api_put_cache(struct ps_buf *out, const struct ps_cache_def *def)
 {
     size_t count;
     const struct ps_def_field *fields = ps_def_fields(&count);
-    api_open(out, NULL, '{');
     for (size_t i = 0; i < count; i++) {
         put_field(out, &fields[i], def);
         if (i == 0)
             api_put_text(out, "workspaceId", "default");
     }
     put_uri_template(out, def);
+}
+
+static void
+put_cache(struct ps_buf *out, const struct ps_cache_def *def)
+{
+    api_open(out, NULL, '{');
+    api_put_cache(out, def);
     api_close(out, '}');
 }
 
@@ -132,10 +138,9 @@ read_field(const json_t *body, const struct ps_def_field *f,
     }
 }
 
-/* The fields that may be set now, from the body into def. */
-static enum ps_rc
-read_fields(const json_t *body, bool create, struct ps_cache_def *def,
-            struct ps_err *err)
+enum ps_rc
+api_read_cache(const json_t *body, bool create, struct ps_cache_def *def,
+               struct ps_err *err)
 {
     size_t count, known = 0;
     const struct ps_def_field *fields = ps_def_fields(&count);
@@ -176,11 +181,41 @@ start_probe(struct ps_api *api, const struct ps_cache_def *def)
                 def->id, err.message);
 }
 
+/* Stores it, with its rules where some were sent. */
+static enum ps_rc
+create(struct api_request *request, struct ps_cache_def *def,
+       struct api_rules *rules, struct ps_err *err)
+{
+    struct ps_api *api = request->api;
+    enum ps_rc rc = api_read_cache(request->body, true, def, err);
+    if (rc == PS_OK)
+        rc = ps_def_check(def, err);
+    if (rc == PS_OK && def->port == 0)
+        def->port = ps_def_default_port(def->type);
+    if (rc == PS_OK)
+        rc = ps_db_definition_put(api->conf.db, def, true, rules->list,
+                                  rules->count, err);
+    if (rc != PS_OK)
+        return rc;
+    ps_info("api", "created cache %s", def->id);
+    ps_fleet_config_changed(api->conf.fleet);
+    start_probe(api, def);
+    request->status = 201;
+    snprintf(request->location, sizeof(request->location), "/v1/caches/%s",
+             def->id);
+    api_open(&request->out, NULL, '{');
+    api_put_cache(&request->out, def);
+    if (rules->list)
+        rc = api_put_rules(request, "rules", def->id, err);
+    api_close(&request->out, '}');
+    return rc;
+}
+
 enum ps_rc
 api_create_cache(struct api_request *request, struct ps_err *err)
 {
-    struct ps_api *api = request->api;
     struct ps_cache_def def;
+    struct api_rules rules;
     if (request->token.caches[0])
         return ps_err_set(err, PS_FORBIDDEN,
                           "this token is for some caches only; a new one "
@@ -188,22 +223,10 @@ api_create_cache(struct api_request *request, struct ps_err *err)
     ps_def_init(&def);
     ps_uuid_make(def.id);
     def.created_ms = def.updated_ms = ps_wall_ms();
-    enum ps_rc rc = read_fields(request->body, true, &def, err);
+    enum ps_rc rc = api_rules_take(request, def.id, &rules, err);
     if (rc == PS_OK)
-        rc = ps_def_check(&def, err);
-    if (rc == PS_OK && def.port == 0)
-        def.port = ps_def_default_port(def.type);
-    if (rc == PS_OK)
-        rc = ps_db_cache_insert(api->conf.db, &def, err);
-    if (rc == PS_OK) {
-        ps_info("api", "created cache %s", def.id);
-        ps_fleet_config_changed(api->conf.fleet);
-        start_probe(api, &def);
-        request->status = 201;
-        snprintf(request->location, sizeof(request->location), "/v1/caches/%s",
-                 def.id);
-        put_cache(&request->out, &def);
-    }
+        rc = create(request, &def, &rules, err);
+    api_rules_done(&rules);
     ps_def_done(&def);
     return rc;
 }
@@ -216,16 +239,29 @@ same_origin(const struct ps_cache_def *a, const struct ps_cache_def *b)
            strcmp(a->tls_ca ? a->tls_ca : "", b->tls_ca ? b->tls_ca : "") == 0;
 }
 
+void
+api_cache_changed(struct ps_api *api, const struct ps_cache_def *old,
+                  const struct ps_cache_def *def)
+{
+    uint64_t number;
+    ps_info("api", "changed cache %s", def->id);
+    ps_fleet_config_changed(api->conf.fleet);
+    if (same_origin(old, def))
+        return;
+    if (ps_fleet_purge(api->conf.fleet, def->id, &number, NULL) != PS_OK)
+        ps_warn("api", "cannot invalidate cache %s", def->id);
+    start_probe(api, def);
+}
+
 static enum ps_rc
 update(struct api_request *request, const struct ps_cache_def *old,
        struct ps_cache_def *def, struct ps_err *err)
 {
     struct ps_api *api = request->api;
-    uint64_t number;
     if (json_object_size(request->body) == 0)
         return ps_err_set(err, PS_MISSING_FIELD,
                           "the body has no field; send what is to change");
-    enum ps_rc rc = read_fields(request->body, false, def, err);
+    enum ps_rc rc = api_read_cache(request->body, false, def, err);
     if (rc == PS_OK)
         rc = ps_def_check(def, err);
     if (rc != PS_OK)
@@ -235,13 +271,7 @@ update(struct api_request *request, const struct ps_cache_def *old,
     rc = ps_db_cache_update(api->conf.db, def, err);
     if (rc != PS_OK)
         return rc;
-    ps_info("api", "changed cache %s", def->id);
-    ps_fleet_config_changed(api->conf.fleet);
-    if (!same_origin(old, def)) {
-        if (ps_fleet_purge(api->conf.fleet, def->id, &number, NULL) != PS_OK)
-            ps_warn("api", "cannot invalidate cache %s", def->id);
-        start_probe(api, def);
-    }
+    api_cache_changed(api, old, def);
     put_cache(&request->out, def);
     return PS_OK;
 }

@@ -40,6 +40,8 @@ static const struct route {
     {API_GET, "/v1/caches/{}", api_get_cache, VIEWER, NO_BODY},
     {API_PATCH, "/v1/caches/{}", api_update_cache, OPERATOR, MUST_BODY},
     {API_DELETE, "/v1/caches/{}", api_delete_cache, OPERATOR, NO_BODY},
+    {API_GET, "/v1/caches/{}/definition", api_get_definition, VIEWER, NO_BODY},
+    {API_PATCH, "/v1/caches/{}/definition", api_update_definition, OPERATOR, MUST_BODY},
     {API_PUT, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY},
     {API_POST, "/v1/caches/{}/test", api_test_cache, OPERATOR, MAY_BODY},
     {API_GET, "/v1/caches/{}/reachability", api_get_reachability, VIEWER, NO_BODY},

@@ -41,19 +41,28 @@ list_rule(void *arg, const struct ps_rule_def *rule)
 }
 
 enum ps_rc
+api_put_rules(struct api_request *request, const char *key,
+              const char *cache_id, struct ps_err *err)
+{
+    struct ps_buf *out = &request->out;
+    api_open(out, key, '[');
+    enum ps_rc rc =
+        ps_db_rule_each(request->api->conf.db, cache_id, list_rule, out, err);
+    api_close(out, ']');
+    return rc;
+}
+
+enum ps_rc
 api_list_rules(struct api_request *request, struct ps_err *err)
 {
-    struct ps_db *db = request->api->conf.db;
-    struct ps_buf *out = &request->out;
     struct ps_cache_def def;
-    enum ps_rc rc = ps_db_cache_get(db, request->param, &def, err);
+    enum ps_rc rc =
+        ps_db_cache_get(request->api->conf.db, request->param, &def, err);
     if (rc != PS_OK)
         return rc;
-    api_open(out, NULL, '{');
-    api_open(out, "items", '[');
-    rc = ps_db_rule_each(db, def.id, list_rule, out, err);
-    api_close(out, ']');
-    api_close(out, '}');
+    api_open(&request->out, NULL, '{');
+    rc = api_put_rules(request, "items", def.id, err);
+    api_close(&request->out, '}');
     ps_def_done(&def);
     return rc;
 }
@@ -72,8 +81,8 @@ read_choice(const json_t *body, const char *name,
     return rc;
 }
 
-static enum ps_rc
-read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err)
+enum ps_rc
+api_read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err)
 {
     static const char *const fields[] = {"type",
                                          "key",
@@ -118,7 +127,7 @@ api_set_rule(struct api_request *request, struct ps_err *err)
     rule.updated_ms = rule.created_ms;
     ps_uuid_make(rule.id);
     snprintf(rule.cache_id, sizeof(rule.cache_id), "%.36s", request->param);
-    enum ps_rc rc = read_rule(request->body, &rule, err);
+    enum ps_rc rc = api_read_rule(request->body, &rule, err);
     if (rc == PS_OK)
         rc = ps_db_rule_put(api->conf.db, &rule, &created, err);
     if (rc != PS_OK)

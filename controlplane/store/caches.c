@@ -154,34 +154,37 @@ not_found(struct ps_err *err)
 }
 
 enum ps_rc
+db_write_cache(struct ps_db *db, const struct ps_cache_def *def, bool fresh,
+               struct ps_err *err)
+{
+    struct query q;
+    int changes = 0;
+    query_begin(&q, db, fresh ? STMT_CACHE_INSERT : STMT_CACHE_UPDATE, err);
+    bind_def(&q, def);
+    if (!fresh)
+        query_text(&q, def->id);
+    enum ps_rc rc = query_run(&q, &changes);
+    return rc == PS_OK && !changes ? not_found(err) : rc;
+}
+
+enum ps_rc
 ps_db_cache_insert(struct ps_db *db, const struct ps_cache_def *def,
                    struct ps_err *err)
 {
     enum ps_rc rc = db_begin(db, err);
     if (rc != PS_OK)
         return rc;
-    struct query q;
-    query_begin(&q, db, STMT_CACHE_INSERT, err);
-    bind_def(&q, def);
-    return db_end_definitions(db, query_run(&q, NULL), err);
+    return db_end_definitions(db, db_write_cache(db, def, true, err), err);
 }
 
 enum ps_rc
 ps_db_cache_update(struct ps_db *db, const struct ps_cache_def *def,
                    struct ps_err *err)
 {
-    int changes = 0;
     enum ps_rc rc = db_begin(db, err);
     if (rc != PS_OK)
         return rc;
-    struct query q;
-    query_begin(&q, db, STMT_CACHE_UPDATE, err);
-    bind_def(&q, def);
-    query_text(&q, def->id);
-    rc = query_run(&q, &changes);
-    if (rc == PS_OK && !changes)
-        rc = not_found(err);
-    return db_end_definitions(db, rc, err);
+    return db_end_definitions(db, db_write_cache(db, def, false, err), err);
 }
 
 enum ps_rc

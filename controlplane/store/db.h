@@ -87,6 +87,17 @@ ps_db_rule_each(struct ps_db *db, const char *cache_id,
 PS_MUST_USE enum ps_rc ps_db_rule_get(struct ps_db *db, const char *id,
                                       struct ps_rule_def *rule,
                                       struct ps_err *err);
+/*
+ * A cache and all of its rules, both or neither. fresh: the cache is added,
+ * else its row is replaced. A rule of a type and key that was there takes over
+ * id and created_ms, and updated_ms where it says the same; the others of the
+ * cache go. PS_CACHE_NOT_FOUND, PS_CONFLICT, PS_TOO_BIG.
+ */
+PS_MUST_USE enum ps_rc ps_db_definition_put(struct ps_db *db,
+                                            const struct ps_cache_def *def,
+                                            bool fresh,
+                                            struct ps_rule_def *rules,
+                                            size_t n_rules, struct ps_err *err);
 /* PS_NOT_FOUND. */
 PS_MUST_USE enum ps_rc ps_db_rule_delete(struct ps_db *db, const char *id,
                                          int64_t now_ms, struct ps_err *err);

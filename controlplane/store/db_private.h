@@ -47,6 +47,7 @@ enum {
     X(RULE_PUT, "INSERT OR REPLACE INTO rules (" RULE_COLUMNS ") "             \
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                       \
     X(RULE_DELETE, "DELETE FROM rules WHERE id = ?")                           \
+    X(RULE_CLEAR, "DELETE FROM rules WHERE cache_id = ?")                      \
     X(CONFIG_BUMP, "UPDATE meta SET value = value + 1 "                        \
                    "WHERE name = 'config_version'")                            \
     X(CONFIG_GET, "SELECT value FROM meta WHERE name = 'config_version'")      \
@@ -203,6 +204,10 @@ char *db_cache_sql(enum stmt_id id);
  * the version of the configuration. */
 PS_MUST_USE enum ps_rc db_end_definitions(struct ps_db *db, enum ps_rc rc,
                                           struct ps_err *err);
+/* Inside a transaction of definitions: the cache's row, added or replaced. */
+PS_MUST_USE enum ps_rc db_write_cache(struct ps_db *db,
+                                      const struct ps_cache_def *def,
+                                      bool fresh, struct ps_err *err);
 PS_MUST_USE enum ps_rc db_migrate(struct ps_db *db, struct ps_err *err);
 
 #endif

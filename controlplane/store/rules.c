@@ -62,15 +62,22 @@ touch_cache(struct ps_db *db, const char *cache_id, int64_t now_ms,
     return rc;
 }
 
-/* The rule in whose place it goes, or that there is room for one more. */
+static bool
+says_the_same(const struct ps_rule_def *a, const struct ps_rule_def *b)
+{
+    return a->mode == b->mode && a->ttl_ms == b->ttl_ms &&
+           a->stale_if_error_ms == b->stale_if_error_ms &&
+           a->stale_while_revalidate_ms == b->stale_while_revalidate_ms;
+}
+
+/* Takes over what stays of the one in whose place it goes. */
 static enum ps_rc
-find_place(struct ps_db *db, struct ps_rule_def *rule, bool *created,
-           struct ps_err *err)
+find_old(struct ps_db *db, struct ps_rule_def *rule, bool *found,
+         struct ps_err *err)
 {
     struct query q;
     struct ps_rule_def old;
-    int64_t count = 0;
-    *created = true;
+    *found = false;
     query_begin(&q, db, STMT_RULE_FIND, err);
     query_text(&q, rule->cache_id);
     query_text(&q, ps_def_choice_text(ps_rule_types, rule->type));
@@ -79,20 +86,39 @@ find_place(struct ps_db *db, struct ps_rule_def *rule, bool *created,
         read_rule(&q, &old);
         memcpy(rule->id, old.id, sizeof(rule->id));
         rule->created_ms = old.created_ms;
-        *created = false;
+        *found = true;
+        if (says_the_same(rule, &old))
+            rule->updated_ms = old.updated_ms;
     }
-    enum ps_rc rc = query_end(&q);
-    if (rc != PS_OK || !*created)
+    return query_end(&q);
+}
+
+static enum ps_rc
+too_many(struct ps_err *err)
+{
+    return ps_err_set(err, PS_TOO_BIG, "a cache has at most %d rules",
+                      PS_DB_RULES_MAX);
+}
+
+/* The rule in whose place it goes, or that there is room for one more. */
+static enum ps_rc
+find_place(struct ps_db *db, struct ps_rule_def *rule, bool *created,
+           struct ps_err *err)
+{
+    struct query q;
+    int64_t count = 0, now_ms = rule->updated_ms;
+    bool found;
+    enum ps_rc rc = find_old(db, rule, &found, err);
+    rule->updated_ms = now_ms;
+    *created = !found;
+    if (rc != PS_OK || found)
         return rc;
     query_begin(&q, db, STMT_RULE_COUNT, err);
     query_text(&q, rule->cache_id);
     if (query_row(&q))
         count = column_int(&q);
     rc = query_end(&q);
-    if (rc == PS_OK && count >= PS_DB_RULES_MAX)
-        rc = ps_err_set(err, PS_TOO_BIG, "a cache has at most %d rules",
-                        PS_DB_RULES_MAX);
-    return rc;
+    return rc == PS_OK && count >= PS_DB_RULES_MAX ? too_many(err) : rc;
 }
 
 static enum ps_rc
@@ -125,6 +151,31 @@ ps_db_rule_put(struct ps_db *db, struct ps_rule_def *rule, bool *created,
         rc = find_place(db, rule, created, err);
     if (rc == PS_OK)
         rc = write_rule(db, rule, err);
+    return db_end_definitions(db, rc, err);
+}
+
+enum ps_rc
+ps_db_definition_put(struct ps_db *db, const struct ps_cache_def *def,
+                     bool fresh, struct ps_rule_def *rules, size_t n_rules,
+                     struct ps_err *err)
+{
+    struct query q;
+    bool found;
+    if (n_rules > PS_DB_RULES_MAX)
+        return too_many(err);
+    enum ps_rc rc = db_begin(db, err);
+    if (rc != PS_OK)
+        return rc;
+    rc = db_write_cache(db, def, fresh, err);
+    for (size_t i = 0; i < n_rules && rc == PS_OK; i++)
+        rc = find_old(db, &rules[i], &found, err);
+    if (rc == PS_OK) {
+        query_begin(&q, db, STMT_RULE_CLEAR, err);
+        query_text(&q, def->id);
+        rc = query_run(&q, NULL);
+    }
+    for (size_t i = 0; i < n_rules && rc == PS_OK; i++)
+        rc = write_rule(db, &rules[i], err);
     return db_end_definitions(db, rc, err);
 }
 
