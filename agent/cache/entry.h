@@ -38,7 +38,9 @@ struct ps_entry {
     uint16_t n_slots;
     uint8_t format : 7;
     uint8_t every_table : 1;
-    /* Of the store again, under the shard's lock: */
+    /* Of the store again, under the shard's lock. (Bits side by side are one
+     * place in memory, for threads too; a width of 0 parts them.) */
+    uint8_t : 0;
     uint8_t queue : 2; /* enum ps_entry_queue */
     uint8_t freq : 2;  /* hits since it entered its queue, at most 3 */
     uint16_t tenant;   /* its place among the shard's tenants */
