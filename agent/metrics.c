@@ -226,8 +226,15 @@ put_engine(const struct ps_agent_metrics *from, struct ps_metrics *m)
             ps_metric_put(m, &code, 1, (double)stats.errors[rc]);
     }
     ps_metric_one(m, "portside_store_bytes", PS_METRIC_GAUGE,
-                  "Memory that kept answers take, index included.",
+                  "Memory that kept answers take, index and stamps included.",
                   (double)stats.store_bytes);
+    ps_metric_one(m, "portside_store_stamp_bytes", PS_METRIC_GAUGE,
+                  "Of that, what tells which answers are still right.",
+                  (double)stats.stamp_bytes);
+    ps_metric_one(
+        m, "portside_store_row_stamp_bytes", PS_METRIC_GAUGE,
+        "Of that, what tells rows apart: none while no read needs it.",
+        (double)stats.row_bytes);
     ps_metric_one(m, "portside_store_limit_bytes", PS_METRIC_GAUGE,
                   "Memory that they may take.", (double)stats.store_max_bytes);
     ps_metric_one(m, "portside_store_entries", PS_METRIC_GAUGE,

@@ -127,7 +127,7 @@ main(void)
         .sql = calloc(ENTRIES, SQL_BYTES),
         .keys = calloc(ENTRIES, sizeof(struct ps_key)),
     };
-    struct ps_spaces *spaces = ps_spaces_new(4);
+    struct ps_spaces *spaces = ps_spaces_new(4, UINT64_MAX);
     if (!bench.store || !bench.sql || !bench.keys || !spaces)
         abort();
     struct ps_space *space = ps_space_get(spaces, PS_STR("c"), PS_STR("d"));

@@ -17,17 +17,14 @@
  * A column that nobody asked for in a long time makes room for another one.
  * Its `any` is moved first, which ends every answer that relied on it; a
  * snapshot being taken at this moment looks at the owner once more after it
- * has its sum.
+ * has its sum. When no read relies on any column, all of them go with their
+ * rows (rows.c).
  *
  * Locks: the space's columns_lock, a leaf, for a few hundred nanoseconds.
  */
 #include "agent/cache/spaces_private.h"
 
-#include <stdlib.h>
-
 enum {
-    /* More values than this pin nothing. */
-    MAX_VALUES = 32,
     /* A column is given up when it was not used for so many pins. */
     PATIENCE = 100000
 };
@@ -104,12 +101,8 @@ oldest_column(struct ps_space *space)
 static struct column *
 take_place(struct ps_space *space)
 {
-    if (!atomic_load(&space->rows)) {
-        struct stamp *rows = calloc(N_ROWS, sizeof(*rows));
-        if (!rows)
-            return NULL;
-        atomic_store_explicit(&space->rows, rows, memory_order_release);
-    }
+    if (!rows_appear(space))
+        return NULL;
     if (space->n_columns < N_COLUMNS)
         return &space->columns[space->n_columns++];
     struct column *column = oldest_column(space);
@@ -155,6 +148,7 @@ pin_column(struct ps_space *space, uint64_t table, uint64_t owner,
     column->used = ++space->pins;
     pin->index = (uint16_t)(column - space->columns);
     pin->owner = owner;
+    pin->life = atomic_load_explicit(&space->rows_life, memory_order_relaxed);
     return column_ready(space, column);
 }
 
@@ -218,7 +212,9 @@ columns_pin(struct ps_space *space, const struct ps_table_name *table,
 bool
 column_is(const struct ps_space *space, const struct pin *pin)
 {
-    return owner_of(&space->columns[pin->index]) == pin->owner;
+    return owner_of(&space->columns[pin->index]) == pin->owner &&
+           atomic_load_explicit(&space->rows_life, memory_order_acquire) ==
+               pin->life;
 }
 
 /* ---- writes ---- */
@@ -237,37 +233,37 @@ known_values(const struct ps_row_set *rows, uint64_t table, uint64_t owner)
 /* What one column adds; false: no room. */
 static bool
 touch_column(const struct ps_space *space, size_t index,
-             const struct ps_row_set *rows, uint16_t *slots, size_t room,
-             size_t *n)
+             const struct ps_row_set *rows, struct touched *touched)
 {
     const struct column *column = &space->columns[index];
     uint64_t owner = owner_of(column);
     const struct ps_row_column *known =
         known_values(rows, column->table, owner);
     size_t more = known ? known->n_values : 1;
-    if (more > room - *n)
+    if (more > touched->room - touched->n)
         return false;
     if (!known)
-        slots[(*n)++] = (uint16_t)(FIRST_COLUMN + index);
+        touched->slots[touched->n++] = (uint16_t)(FIRST_COLUMN + index);
     for (size_t i = 0; known && i < known->n_values; i++)
-        slots[(*n)++] = row_slot(owner, known->values[i]);
+        touched->slots[touched->n++] = row_slot(owner, known->values[i]);
+    touched->holds = touched->holds || (known && known->n_values > 0);
     return true;
 }
 
 bool
 columns_touched(struct ps_space *space, const struct ps_table_name *table,
-                const struct ps_row_set *rows, uint16_t *slots, size_t room,
-                size_t *n)
+                const struct ps_row_set *rows, struct touched *touched)
 {
     uint64_t hash = table_hash(table);
-    bool complete = true;
-    *n = 0;
+    bool complete = true, held = touched->holds;
     pthread_mutex_lock(&space->columns_lock);
     for (size_t i = 0; i < space->n_columns && complete; i++) {
         if (space->columns[i].table == hash &&
             owner_of(&space->columns[i]) != 0)
-            complete = touch_column(space, i, rows, slots, room, n);
+            complete = touch_column(space, i, rows, touched);
     }
+    if (touched->holds && !held)
+        rows_hold(space);
     pthread_mutex_unlock(&space->columns_lock);
     return complete;
 }

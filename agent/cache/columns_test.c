@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define CACHE PS_STR("c1")
 #define DB    PS_STR("shop")
@@ -21,7 +23,7 @@ setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    f->spaces = ps_spaces_new(4);
+    f->spaces = ps_spaces_new(4, UINT64_MAX);
     assert_non_null(f->spaces);
     f->space = ps_space_get(f->spaces, CACHE, DB);
     assert_non_null(f->space);
@@ -282,8 +284,31 @@ a_write_with_too_many_values_moves_the_column(void **state)
     assert_false(ps_snapshot_valid(&one));
 }
 
-/* Memory for rows: none before a read needs it, one block whatever the number
- * of columns and values; it goes with its database. */
+/* ---- memory of rows ---- */
+
+static uint64_t
+row_bytes(const struct fixture *f)
+{
+    struct ps_spaces_stats stats;
+    ps_spaces_stats(f->spaces, &stats);
+    return stats.row_bytes;
+}
+
+/* The pages of the block that take memory. */
+static size_t
+resident(const struct fixture *f)
+{
+    unsigned char pages[ROWS_BYTES / 4096];
+    size_t n = 0, size = (size_t)sysconf(_SC_PAGESIZE);
+    void *rows = atomic_load(&f->space->rows);
+    assert_int_equal(mincore(rows, ROWS_BYTES, pages), 0);
+    for (size_t i = 0; i < ROWS_BYTES / size; i++)
+        n += pages[i] & 1;
+    return n;
+}
+
+/* None before a read needs it, one block whatever the number of columns and
+ * values; it goes with its database. */
 static void
 buckets_appear_when_needed_and_are_bounded(void **state)
 {
@@ -291,9 +316,11 @@ buckets_appear_when_needed_and_are_bounded(void **state)
     struct pinned p;
     struct ps_snapshot s;
     char name[16];
+    uint64_t others = ps_spaces_bytes(f->spaces);
     assert_int_equal(take(f, &ITEMS, NULL, &s), 0);
     write_rows(f, &ITEMS, pin(&p, "id", 1));
     assert_null(atomic_load(&f->space->rows));
+    assert_int_equal(row_bytes(f), 0);
     assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &s), 0);
     const struct stamp *rows = atomic_load(&f->space->rows);
     assert_non_null(rows);
@@ -303,6 +330,155 @@ buckets_appear_when_needed_and_are_bounded(void **state)
     }
     assert_ptr_equal(atomic_load(&f->space->rows), rows);
     assert_true(f->space->n_columns <= N_COLUMNS);
+    assert_int_equal(row_bytes(f), ROWS_BYTES);
+    assert_int_equal(ps_spaces_bytes(f->spaces), others + ROWS_BYTES);
+}
+
+static void
+buckets_go_when_no_read_relies_on_them(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p, q;
+    struct ps_snapshot s, whole;
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &s), 0);
+    for (int i = 0; i < 1000; i++)
+        write_rows(f, &ITEMS, pin(&q, "id", 2 + i));
+    assert_true(resident(f) > 1);
+    assert_int_equal(take(f, &ITEMS, NULL, &whole), 0);
+    for (int i = 0; i < 5 * ROWS_IDLE_SWEEPS; i++) {
+        ps_spaces_sweep(f->spaces);
+        /* As a hit does. */
+        if (i % (ROWS_IDLE_SWEEPS / 2) == 0)
+            assert_true(ps_snapshot_valid(&s));
+    }
+    assert_int_equal(row_bytes(f), ROWS_BYTES);
+    for (int i = 0; i < ROWS_IDLE_SWEEPS; i++) {
+        ps_spaces_sweep(f->spaces);
+        assert_true(ps_snapshot_valid(&whole));
+        write_rows(f, &USERS, pin(&q, "id", 1));
+    }
+    assert_int_equal(row_bytes(f), 0);
+    assert_int_equal(resident(f), 0);
+    assert_false(ps_snapshot_valid(&s));
+    assert_true(ps_snapshot_valid(&whole));
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &s), 0);
+    assert_int_equal(row_bytes(f), ROWS_BYTES);
+    write_rows(f, &ITEMS, pin(&q, "id", 2));
+    assert_true(ps_snapshot_valid(&s));
+    write_rows(f, &ITEMS, pin(&q, "id", 1));
+    assert_false(ps_snapshot_valid(&s));
+}
+
+/* Bucket and `any` begin anew, or not quite: whatever moves afterwards, no sum
+ * from before comes back. */
+static void
+an_old_answer_never_becomes_right_again(void **state)
+{
+    struct fixture *f = *state;
+    const uint16_t values[] = {ps_row_digest_int(1), ps_row_digest_int(2),
+                               ps_row_digest_int(3)};
+    struct ps_row_column column = {PS_STR("id"), values, 3};
+    const struct ps_row_set three = {&column, 1};
+    struct pinned p;
+    struct ps_snapshot one, all, again;
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &one), 0);
+    for (int i = 0; i < 20; i++)
+        write_rows(f, &ITEMS, &three);
+    for (int life = 0; life < 3; life++) {
+        assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &one), 0);
+        assert_int_equal(take(f, &ITEMS, &three, &all), 0);
+        assert_true(rows_go(f->space));
+        assert_false(ps_snapshot_valid(&one));
+        assert_false(ps_snapshot_valid(&all));
+        assert_int_equal(take(f, &ITEMS, &three, &again), 0);
+        for (int i = 0; i < 500; i++) {
+            apply_rows(f, &ITEMS, i % 2 ? pin(&p, "id", 1) : &three);
+            assert_false(ps_snapshot_valid(&one));
+            assert_false(ps_snapshot_valid(&all));
+        }
+    }
+}
+
+/* A write under way will move its buckets once more. */
+static void
+buckets_of_a_write_under_way_stay(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p, q;
+    struct ps_snapshot s;
+    struct ps_write write, moved;
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &s), 0);
+    struct ps_change change = change_of(&ITEMS, pin(&p, "id", 1));
+    ps_write_begin(f->spaces, &change, ps_space_catalog_gen(f->space), &write);
+    assert_false(rows_go(f->space));
+    ps_write_move(&write, &moved);
+    assert_false(rows_go(f->space));
+    assert_int_equal(take(f, &ITEMS, pin(&q, "id", 1), &s),
+                     PS_SNAPSHOT_COMMITTING);
+    assert_false(ps_write_end(&moved));
+    assert_true(rows_go(f->space));
+    /* It is none of the rows' business any more. */
+    struct ps_change other = change_of(&USERS, NULL);
+    ps_write_begin(f->spaces, &other, ps_space_catalog_gen(f->space), &write);
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &s), 0);
+    assert_true(rows_go(f->space));
+    assert_false(ps_write_end(&write));
+}
+
+/* A snapshot that had chosen its slots when the rows went: the column's place
+ * and name are the same ones again, and still it is not relied on. */
+static void
+a_pin_does_not_outlive_its_rows(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p;
+    struct ps_snapshot s;
+    uint16_t slots[4];
+    struct pin old, new;
+    const struct ps_row_set *rows = pin(&p, "id", 1);
+    assert_int_equal(columns_pin(f->space, &ITEMS, rows, slots, 4, &old), 2);
+    assert_true(column_is(f->space, &old));
+    assert_true(rows_go(f->space));
+    assert_false(column_is(f->space, &old));
+    assert_int_equal(take(f, &ITEMS, rows, &s), 0);
+    assert_int_equal(columns_pin(f->space, &ITEMS, rows, slots, 4, &new), 2);
+    assert_int_equal(new.index, old.index);
+    assert_int_equal(new.owner, old.owner);
+    assert_true(column_is(f->space, &new));
+    assert_false(column_is(f->space, &old));
+}
+
+/* Rows of one database at a time: the others depend on tables until these
+ * have gone. */
+static void
+rows_are_told_apart_where_there_is_room(void **state)
+{
+    (void)state;
+    struct ps_spaces *spaces = ps_spaces_new(4, ROWS_BYTES);
+    struct fixture one = {spaces, ps_space_get(spaces, CACHE, DB)};
+    struct fixture two = {spaces, ps_space_get(spaces, CACHE, PS_STR("two"))};
+    struct pinned p;
+    struct ps_snapshot s;
+    assert_int_equal(take(&one, &ITEMS, pin(&p, "id", 1), &s), 0);
+    assert_int_equal(s.n_slots, 2);
+    assert_int_equal(take(&two, &ITEMS, pin(&p, "id", 1), &s), 0);
+    assert_int_equal(s.n_slots, 1);
+    assert_int_equal(row_bytes(&two), ROWS_BYTES);
+    assert_true(rows_go(one.space));
+    assert_int_equal(take(&two, &ITEMS, pin(&p, "id", 1), &s), 0);
+    assert_int_equal(s.n_slots, 2);
+    ps_space_unref(&one.space);
+    ps_space_unref(&two.space);
+    /* They go with their space, too. */
+    struct ps_space *space;
+    char name[8];
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        space = ps_space_get(spaces, CACHE, ps_str_of(name));
+        ps_space_unref(&space);
+    }
+    assert_int_equal(row_bytes(&two), 0);
+    ps_spaces_free(&spaces);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -321,6 +497,11 @@ main(void)
         TEST(a_column_that_loses_its_place_takes_its_answers_along),
         TEST(a_write_with_too_many_values_moves_the_column),
         TEST(buckets_appear_when_needed_and_are_bounded),
+        TEST(buckets_go_when_no_read_relies_on_them),
+        TEST(an_old_answer_never_becomes_right_again),
+        TEST(buckets_of_a_write_under_way_stay),
+        TEST(a_pin_does_not_outlive_its_rows),
+        cmocka_unit_test(rows_are_told_apart_where_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,7 +68,7 @@ run_store(size_t *places)
     const struct ps_store_conf conf = {.max_bytes = BUDGET, .shards = 1};
     static char body[BODY];
     struct ps_store *store = ps_store_new(&conf);
-    struct ps_spaces *spaces = ps_spaces_new(1);
+    struct ps_spaces *spaces = ps_spaces_new(1, UINT64_MAX);
     struct ps_space *space = ps_space_get(spaces, PS_STR("c"), PS_STR("d"));
     struct ps_snapshot snapshot;
     assert_int_equal(ps_snapshot_take(space, ps_space_catalog_gen(space),

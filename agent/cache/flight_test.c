@@ -47,7 +47,7 @@ setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     f->flights = ps_flights_new(MAX_WAITERS);
-    f->spaces = ps_spaces_new(2);
+    f->spaces = ps_spaces_new(2, UINT64_MAX);
     f->space = ps_space_get(f->spaces, PS_STR("c"), PS_STR("d"));
     ps_key_make(&f->key, 1, 1, PS_STR("select 1"), PS_STR("b"));
     *state = f;

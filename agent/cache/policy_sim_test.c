@@ -61,7 +61,7 @@ open_sim(struct sim *sim, double every_s, uint64_t seed)
     sim->every_s = every_s;
     sim->now_s = 1;
     sim->policy = ps_policy_new(1024, 64, STALE_PERMILLE);
-    sim->spaces = ps_spaces_new(4);
+    sim->spaces = ps_spaces_new(4, UINT64_MAX);
     sim->space = ps_space_get(sim->spaces, PS_STR("c"), PS_STR("d"));
     for (int i = 0; i < QUERIES; i++) {
         struct query *q = &sim->queries[i];

@@ -18,7 +18,7 @@ setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     f->policy = ps_policy_new(1024, 64, 10);
-    f->spaces = ps_spaces_new(4);
+    f->spaces = ps_spaces_new(4, UINT64_MAX);
     f->space = ps_space_get(f->spaces, PS_STR("c"), PS_STR("d"));
     assert_non_null(f->policy);
     assert_non_null(f->space);

@@ -7,18 +7,20 @@
  */
 #include "agent/cache/spaces_private.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 /* ---- the table ---- */
 
 struct ps_spaces *
-ps_spaces_new(size_t max_spaces)
+ps_spaces_new(size_t max_spaces, uint64_t max_row_bytes)
 {
     struct ps_spaces *spaces = calloc(1, sizeof(*spaces));
     if (!spaces)
         return NULL;
     spaces->magic = SPACES_MAGIC;
     spaces->max_spaces = PS_MAX(max_spaces, (size_t)1);
+    spaces->max_row_bytes = max_row_bytes;
     pthread_mutex_init(&spaces->mutex, NULL);
     ps_list_init(&spaces->caches);
     for (size_t i = 0; i < N_BUCKETS; i++)
@@ -72,15 +74,23 @@ space_bucket(struct ps_spaces *spaces, struct ps_str cache_id,
     return &spaces->buckets[hash % N_BUCKETS];
 }
 
+/* With the allocator's own word. */
+static size_t
+block_bytes(struct ps_space *space)
+{
+    return malloc_usable_size(space) + sizeof(size_t);
+}
+
 static void
 space_remove(struct ps_spaces *spaces, struct ps_space *space)
 {
     ps_list_remove(space_bucket(spaces, space->cache->id, space->database),
                    &space->link);
     spaces->n_spaces--;
+    atomic_fetch_sub(&spaces->space_bytes, block_bytes(space));
+    rows_free(space);
     spaces_release_cache(spaces, space->cache);
     space->magic = 0;
-    free(atomic_load(&space->rows));
     pthread_mutex_destroy(&space->columns_lock);
     free(space);
 }
@@ -161,6 +171,7 @@ space_make(struct ps_spaces *spaces, struct ps_str cache_id,
     atomic_init(&space->catalog_gen, ++spaces->catalog_clock);
     ps_list_push_back(space_bucket(spaces, cache_id, database), &space->link);
     spaces->n_spaces++;
+    atomic_fetch_add(&spaces->space_bytes, block_bytes(space));
     return space;
 }
 
@@ -275,6 +286,20 @@ ps_space_structure_changed(struct ps_space *space)
     stamp_bump(&space->all);
 }
 
+uint64_t
+ps_spaces_bytes(const struct ps_spaces *spaces)
+{
+    PS_CHECK_OBJ(spaces, SPACES_MAGIC);
+    return atomic_load_explicit(&spaces->space_bytes, memory_order_relaxed) +
+           atomic_load_explicit(&spaces->row_bytes, memory_order_relaxed);
+}
+
+size_t
+ps_space_bytes(void)
+{
+    return sizeof(struct ps_space);
+}
+
 void
 ps_spaces_stats(struct ps_spaces *spaces, struct ps_spaces_stats *out)
 {
@@ -283,6 +308,8 @@ ps_spaces_stats(struct ps_spaces *spaces, struct ps_spaces_stats *out)
     out->spaces = spaces->n_spaces;
     out->caches = spaces->caches.count;
     pthread_mutex_unlock(&spaces->mutex);
+    out->row_bytes =
+        atomic_load_explicit(&spaces->row_bytes, memory_order_relaxed);
     out->changes = atomic_load_explicit(&spaces->changes, memory_order_relaxed);
     out->whole = atomic_load_explicit(&spaces->whole, memory_order_relaxed);
 }

@@ -57,9 +57,12 @@ struct ps_spaces; /* all of the process */
 struct ps_space;  /* of one (cache, database) */
 struct ps_cache_stamps;
 
-/* max_spaces: idle ones (64 KiB each) beyond it are forgotten. NULL without
- * memory. */
-struct ps_spaces *ps_spaces_new(size_t max_spaces);
+/* max_spaces: idle ones beyond it are forgotten. max_row_bytes: of buckets,
+ * 256 KiB for each database whose rows are told apart; beyond it reads depend
+ * on whole tables. NULL without memory. */
+struct ps_spaces *ps_spaces_new(size_t max_spaces, uint64_t max_row_bytes);
+/* What one space takes, its buckets aside. */
+size_t ps_space_bytes(void);
 /* Every reference must have been given back. */
 void ps_spaces_free(struct ps_spaces **spaces);
 
@@ -108,7 +111,7 @@ ps_snapshot_take(struct ps_space *space, uint64_t catalog_gen,
 bool ps_snapshot_valid(const struct ps_snapshot *snapshot);
 
 /* The same check for what an entry keeps of a snapshot. */
-uint64_t ps_space_sum(const struct ps_space *space, bool every_table,
+uint64_t ps_space_sum(struct ps_space *space, bool every_table,
                       const uint16_t *slots, size_t n_slots);
 /* Is a write to one of these under way? For the reason of a miss only. */
 bool ps_space_committing(const struct ps_space *space, bool every_table,
@@ -123,9 +126,10 @@ struct ps_write {
     struct ps_cache_stamps *cache; /* reference or NULL */
     uint64_t catalog_gen;          /* when it began */
     uint16_t n_slots;
-    bool all;     /* the whole of what it names */
-    bool listed;  /* slots are begun */
-    bool catalog; /* structure or rights */
+    bool all;        /* the whole of what it names */
+    bool listed;     /* slots are begun */
+    bool holds_rows; /* some are buckets of rows */
+    bool catalog;    /* structure or rights */
     bool open;
     uint16_t slots[PS_SPACE_MAX_TABLES];
 };
@@ -156,10 +160,17 @@ void ps_spaces_apply(struct ps_spaces *spaces, const struct ps_change *change);
  * as a change of the whole database with catalog = true. */
 void ps_space_structure_changed(struct ps_space *space);
 
+/* Every minute or so, by one thread at a time: the buckets of rows that no read
+ * has relied on in the last ten calls give their memory back. */
+void ps_spaces_sweep(struct ps_spaces *spaces);
+/* Memory of all of them, buckets included. */
+uint64_t ps_spaces_bytes(const struct ps_spaces *spaces);
+
 struct ps_spaces_stats {
     uint64_t spaces, caches;
-    uint64_t changes; /* writes ended and changes applied */
-    uint64_t whole;   /* of these: a whole database or more */
+    uint64_t row_bytes; /* of buckets that take memory now */
+    uint64_t changes;   /* writes ended and changes applied */
+    uint64_t whole;     /* of these: a whole database or more */
 };
 void ps_spaces_stats(struct ps_spaces *spaces, struct ps_spaces_stats *out);
 

@@ -1,6 +1,6 @@
 /*
- * What a space looks like inside; for spaces.c, stamps.c, window.c and
- * columns.c only.
+ * What a space looks like inside; for spaces.c, stamps.c, window.c, columns.c
+ * and rows.c only.
  *
  * Slots are numbered through: those of tables, then the `any` of each column
  * that reads pin rows by, then the buckets of values, which all columns share.
@@ -25,7 +25,9 @@ enum {
     N_COLUMNS = 128,
     FIRST_COLUMN = PS_SPACE_SLOTS,
     FIRST_ROW = FIRST_COLUMN + N_COLUMNS,
-    N_ROWS = 16384
+    N_ROWS = 16384,
+    /* More values of a column than this pin nothing. */
+    MAX_VALUES = 32
 };
 _Static_assert((PS_SPACE_SLOTS & (PS_SPACE_SLOTS - 1)) == 0 &&
                    (N_ROWS & (N_ROWS - 1)) == 0 &&
@@ -69,8 +71,14 @@ struct ps_space {
     pthread_mutex_t columns_lock;
     struct column columns[N_COLUMNS];
     size_t n_columns;
-    uint64_t pins;                /* tick of the columns */
-    _Atomic(struct stamp *) rows; /* N_ROWS, made by the first pin */
+    uint64_t pins; /* tick of the columns */
+    /* rows.c: */
+    _Atomic(struct stamp *) rows; /* N_ROWS; mapped by the first pin */
+    bool rows_live;               /* they take memory */
+    unsigned rows_idle;           /* sweeps since a read relied on them */
+    _Atomic bool rows_used;       /* one did since the last sweep */
+    _Atomic uint32_t rows_life;   /* how often they have gone */
+    _Atomic uint32_t rows_held;   /* writes that move some */
 
     struct stamp all, any;
     struct stamp slots[FIRST_ROW];
@@ -82,6 +90,8 @@ struct ps_spaces {
     struct stamp root;
     pthread_mutex_t mutex;
     size_t max_spaces, n_spaces;
+    uint64_t max_row_bytes;
+    _Atomic uint64_t space_bytes, row_bytes;
     uint64_t tick;          /* of gets */
     uint64_t last_id;       /* of spaces */
     uint64_t catalog_clock; /* last catalog_gen given out */
@@ -132,7 +142,8 @@ stamp_committing(const struct stamp *stamp)
     return atomic_load_explicit(&stamp->committing, memory_order_acquire) != 0;
 }
 
-/* A slot of a row exists only once there are rows. */
+/* A slot of a row is taken only once there are rows; they may be read for as
+ * long as there is the space (rows.c). */
 static inline struct stamp *
 space_stamp(const struct ps_space *space, uint16_t slot)
 {
@@ -182,11 +193,40 @@ void space_move_catalog(struct ps_space *space);
 void spaces_move_catalogs(struct ps_spaces *spaces,
                           const struct ps_cache_stamps *cache);
 
+/* ---- rows.c ---- */
+
+enum {
+    ROWS_BYTES = N_ROWS * sizeof(struct stamp),
+    /* Sweeps in which nothing relied on them before the rows go. */
+    ROWS_IDLE_SWEEPS = 10
+};
+
+/* A read relies on rows. Any thread, no lock. */
+static inline void
+rows_use(struct ps_space *space)
+{
+    if (!atomic_load_explicit(&space->rows_used, memory_order_relaxed))
+        atomic_store_explicit(&space->rows_used, true, memory_order_relaxed);
+}
+
+/* Under columns_lock. False: no memory, or no room for them. */
+PS_MUST_USE bool rows_appear(struct ps_space *space);
+/* Under columns_lock: a write has taken slots of rows and will move them. */
+void rows_hold(struct ps_space *space);
+/* It has moved them for the last time; no lock needed. */
+void rows_let_go(struct ps_space *space);
+/* Takes columns_lock. The columns and their rows go, whether they are used or
+ * not; every answer that relied on them ends. False: a write holds them. */
+bool rows_go(struct ps_space *space);
+/* The space is being freed. */
+void rows_free(struct ps_space *space);
+
 /* ---- columns.c; any thread, takes the space's columns_lock ---- */
 
 /* A column that a snapshot depends on. */
 struct pin {
     uint16_t index;
+    uint32_t life; /* of the rows */
     uint64_t owner;
 };
 /*
@@ -200,14 +240,20 @@ size_t columns_pin(struct ps_space *space, const struct ps_table_name *table,
                    struct pin *pin);
 /* Is the column still the same one? After the sum was taken. */
 bool column_is(const struct ps_space *space, const struct pin *pin);
+/* What a write moves. */
+struct touched {
+    uint16_t *slots;
+    size_t room, n;
+    bool holds; /* rows: rows_let_go() once all have been moved */
+};
 /*
- * The slots that a write of these rows (NULL: any) of a table moves, beside
- * the table's own, which must have been moved before. True: all of them were
- * put into slots; false: there was no room.
+ * Adds the slots that a write of these rows (NULL: any) of a table moves,
+ * beside the table's own, which must have been moved before. True: all of them;
+ * false: there was no room.
  */
 PS_MUST_USE bool columns_touched(struct ps_space *space,
                                  const struct ps_table_name *table,
-                                 const struct ps_row_set *rows, uint16_t *slots,
-                                 size_t room, size_t *n);
+                                 const struct ps_row_set *rows,
+                                 struct touched *touched);
 
 #endif

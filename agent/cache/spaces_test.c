@@ -24,7 +24,7 @@ setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    f->spaces = ps_spaces_new(4);
+    f->spaces = ps_spaces_new(4, UINT64_MAX);
     assert_non_null(f->spaces);
     f->space = ps_space_get(f->spaces, CACHE, DB);
     assert_non_null(f->space);

@@ -25,15 +25,20 @@
 #include "agent/cache/spaces_private.h"
 
 uint64_t
-ps_space_sum(const struct ps_space *space, bool every_table,
-             const uint16_t *slots, size_t n_slots)
+ps_space_sum(struct ps_space *space, bool every_table, const uint16_t *slots,
+             size_t n_slots)
 {
     uint64_t sum = stamp_gen(&space->spaces->root) +
                    stamp_gen(&space->cache->all) + stamp_gen(&space->all);
     if (every_table)
         return sum + stamp_gen(&space->any);
-    for (size_t i = 0; i < n_slots; i++)
+    bool rows = false;
+    for (size_t i = 0; i < n_slots; i++) {
         sum += stamp_gen(space_stamp(space, slots[i]));
+        rows |= slots[i] >= FIRST_ROW;
+    }
+    if (rows)
+        rows_use(space);
     return sum;
 }
 

@@ -12,8 +12,8 @@
  * gets no second chance in the queues.
  *
  * What is counted: the shard, its buckets, its ghosts and its entries, each by
- * the allocator's own size. An evicted entry that a reply is still being sent
- * from is not.
+ * the allocator's own size, and all stamps, which the shards leave room for in
+ * equal parts. An evicted entry that a reply is still being sent from is not.
  */
 #include "agent/cache/store.h"
 
@@ -71,6 +71,7 @@ struct ps_store {
     uint32_t magic;
     unsigned n_shards;
     uint64_t max_bytes;
+    const struct ps_spaces *spaces;
     struct shard *shards;
 };
 
@@ -122,6 +123,7 @@ ps_store_new(const struct ps_store_conf *conf)
         return NULL;
     store->magic = STORE_MAGIC;
     store->max_bytes = PS_MAX(conf->max_bytes, (uint64_t)STORE_MIN_BYTES);
+    store->spaces = conf->spaces;
     store->shards = aligned_alloc(64, n * sizeof(struct shard));
     if (!store->shards) {
         ps_store_free(&store);
@@ -411,6 +413,15 @@ make_room(struct shard *shard, size_t need, uint64_t now_us,
     }
 }
 
+/* Of the budget, now: the spaces take their part first. */
+static void
+shard_share(const struct ps_store *store, struct shard *shard)
+{
+    uint64_t aside = store->spaces ? ps_spaces_bytes(store->spaces) : 0;
+    aside = PS_MIN(aside, store->max_bytes / 4 * 3);
+    shard->max_bytes = (store->max_bytes - aside) / store->n_shards;
+}
+
 /* ---- the store ---- */
 
 void
@@ -542,6 +553,7 @@ ps_store_put(struct ps_store *store, struct ps_entry *entry,
     struct ps_entry *victims = NULL;
     enum ps_put put;
     pthread_mutex_lock(&shard->mutex);
+    shard_share(store, shard);
     if (ps_entry_bytes(entry) > PS_MIN(max_entry_bytes, shard->max_bytes / 2)) {
         shard->counts.refused_size++;
         put = PS_PUT_TOO_BIG;
@@ -569,6 +581,21 @@ ps_store_supersede(struct ps_store *store, const struct ps_key *key,
     }
     pthread_mutex_unlock(&shard->mutex);
     release_all(victims);
+}
+
+void
+ps_store_trim(struct ps_store *store, uint64_t now_us)
+{
+    PS_CHECK_OBJ(store, STORE_MAGIC);
+    for (unsigned i = 0; i < store->n_shards; i++) {
+        struct shard *shard = &store->shards[i];
+        struct ps_entry *victims = NULL;
+        pthread_mutex_lock(&shard->mutex);
+        shard_share(store, shard);
+        make_room(shard, 0, now_us, &victims);
+        pthread_mutex_unlock(&shard->mutex);
+        release_all(victims);
+    }
 }
 
 /* Buckets [from, from + DROP_STRIDE). False at the end of the index. */
@@ -611,6 +638,8 @@ ps_store_stats(struct ps_store *store, struct ps_store_stats *out)
 {
     PS_CHECK_OBJ(store, STORE_MAGIC);
     *out = (struct ps_store_stats){.max_bytes = store->max_bytes};
+    if (store->spaces)
+        out->bytes = ps_spaces_bytes(store->spaces);
     for (unsigned i = 0; i < store->n_shards; i++) {
         struct shard *shard = &store->shards[i];
         pthread_mutex_lock(&shard->mutex);

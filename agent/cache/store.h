@@ -33,6 +33,9 @@ struct ps_store;
 struct ps_store_conf {
     uint64_t max_bytes; /* of everything; at least 1 MiB */
     unsigned shards;    /* 0: chosen by max_bytes; a power of two */
+    /* What they take is part of max_bytes; a quarter is left for answers
+     * whatever they take. Outlive the store. NULL: none */
+    const struct ps_spaces *spaces;
 };
 /* NULL without memory. */
 struct ps_store *ps_store_new(const struct ps_store_conf *conf);
@@ -111,12 +114,16 @@ enum ps_put ps_store_put(struct ps_store *store, struct ps_entry *entry,
  * taken back. */
 void ps_store_supersede(struct ps_store *store, const struct ps_key *key,
                         uint64_t born_us, struct ps_str body);
+/* Every minute or so: gives back what the spaces have taken meanwhile, where
+ * no put came by to do it. */
+void ps_store_trim(struct ps_store *store, uint64_t now_us);
 /* Gives the memory of a cache's (absent: every cache's) answers back. Makes
  * nothing invalid: ps_spaces_apply does. */
 void ps_store_drop(struct ps_store *store, struct ps_str cache_id);
 
 struct ps_store_stats {
-    uint64_t bytes, entries, max_bytes; /* bytes include index and ghost */
+    /* bytes include index, ghosts and the spaces' stamps */
+    uint64_t bytes, entries, max_bytes;
     uint64_t stored, replaced, evicted, dropped;
     uint64_t refused_invalid, refused_older, refused_size;
 };

@@ -53,7 +53,7 @@ fixture_new(uint64_t max_bytes)
     assert_non_null(f);
     struct ps_store_conf conf = {.max_bytes = max_bytes, .shards = 1};
     f->store = ps_store_new(&conf);
-    f->spaces = ps_spaces_new(4);
+    f->spaces = ps_spaces_new(4, UINT64_MAX);
     f->space = ps_space_get(f->spaces, CACHE, DB);
     assert_non_null(f->store);
     assert_non_null(f->space);
@@ -485,7 +485,7 @@ many_tenants_share_places(void **state)
     enum {
         MANY = 200
     };
-    struct ps_spaces *spaces = ps_spaces_new(MANY);
+    struct ps_spaces *spaces = ps_spaces_new(MANY, UINT64_MAX);
     struct ps_space *space[MANY];
     for (size_t i = 0; i < MANY; i++) {
         char id[16];
@@ -535,7 +535,7 @@ the_budget_is_honest(void **state)
     struct ps_store_conf conf = {.max_bytes = budget, .shards = 4};
     struct ps_store *store = ps_store_new(&conf);
     assert_non_null(store);
-    struct ps_spaces *spaces = ps_spaces_new(4);
+    struct ps_spaces *spaces = ps_spaces_new(4, UINT64_MAX);
     struct ps_space *space = ps_space_get(spaces, CACHE, DB);
     size_t aside = heap_bytes();
     struct ps_store_stats stats;
@@ -569,6 +569,66 @@ the_budget_is_honest(void **state)
     ps_spaces_free(&spaces);
 }
 
+/* The spaces' stamps are part of the budget: answers make room for them, with
+ * the next put or without. */
+static void
+stamps_are_part_of_the_budget(void **state)
+{
+    (void)state;
+    static char body[1000];
+    enum {
+        BUDGET = 4 << 20
+    };
+    struct ps_spaces *spaces = ps_spaces_new(64, UINT64_MAX);
+    struct ps_store_conf conf = {
+        .max_bytes = BUDGET, .shards = 2, .spaces = spaces};
+    struct ps_store *store = ps_store_new(&conf);
+    struct ps_space *space[30] = {ps_space_get(spaces, CACHE, DB)};
+    struct ps_store_stats full, stats;
+    for (size_t i = 0; i < 10000; i++) {
+        struct query q;
+        query_make(&q, "q", i);
+        struct ps_entry *entry = entry_make(
+            space[0], &q.key, (struct ps_str){body, sizeof(body)}, 1);
+        assert_int_equal(ps_store_put(store, entry, NO_LIMIT, 1),
+                         PS_PUT_STORED);
+        ps_entry_unref(&entry);
+    }
+    ps_store_stats(store, &full);
+    assert_true(full.bytes <= BUDGET && full.bytes > BUDGET / 10 * 9);
+    const uint16_t value = 1;
+    const struct ps_row_column column = {PS_STR("id"), &value, 1};
+    const struct ps_row_set rows = {&column, 1};
+    const struct ps_table_name name = {PS_STR("s"), PS_STR("t")};
+    struct ps_snapshot snapshot;
+    assert_int_equal(ps_snapshot_take(space[0], ps_space_catalog_gen(space[0]),
+                                      &name, 1, &rows, &snapshot),
+                     PS_SNAPSHOT_OK);
+    for (size_t i = 1; i < 8; i++) {
+        char database[8];
+        snprintf(database, sizeof(database), "n%zu", i);
+        space[i] = ps_space_get(spaces, CACHE, ps_str_of(database));
+    }
+    ps_store_trim(store, 1);
+    ps_store_stats(store, &stats);
+    assert_true(stats.bytes <= BUDGET && stats.bytes > BUDGET / 10 * 9);
+    /* 256 KiB and 7 times 64 KiB in the place of answers. */
+    assert_true(stats.entries < full.entries - (704 << 10) / 1200);
+    /* However many spaces: a quarter is left. */
+    for (size_t i = 8; i < PS_ARRAY_LEN(space); i++) {
+        char database[8];
+        snprintf(database, sizeof(database), "n%zu", i);
+        space[i] = ps_space_get(spaces, CACHE, ps_str_of(database));
+    }
+    ps_store_trim(store, 1);
+    ps_store_stats(store, &stats);
+    assert_true(stats.entries > full.entries / 8);
+    ps_store_free(&store);
+    for (size_t i = 0; i < PS_ARRAY_LEN(space); i++)
+        ps_space_unref(&space[i]);
+    ps_spaces_free(&spaces);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -591,6 +651,7 @@ main(void)
         TEST(many_tenants_share_places),
         TEST(dead_entries_of_idle_tenants_make_room),
         cmocka_unit_test(the_budget_is_honest),
+        cmocka_unit_test(stamps_are_part_of_the_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

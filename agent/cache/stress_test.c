@@ -9,8 +9,9 @@
  *           snapshot, read the origin, put
  *
  * Some reads are of one row of a table, and some writes know which row of it
- * they change.
+ * they change; the memory that tells rows apart comes and goes meanwhile.
  */
+#include "agent/cache/spaces_private.h"
 #include "agent/cache/store.h"
 #include "common/io/loop.h"
 #include "tests/unit.h"
@@ -40,7 +41,7 @@ struct origin {
     _Atomic uint64_t committed[TABLES], acknowledged[TABLES];
     _Atomic uint64_t row_committed[TABLES][ROWS],
         row_acknowledged[TABLES][ROWS];
-    _Atomic uint64_t row_hits;
+    _Atomic uint64_t row_hits, rows_gone;
     _Atomic uint64_t hits, misses, wrong, refused;
     _Atomic unsigned writers;
 };
@@ -296,6 +297,21 @@ run_churn(void *arg)
     }
 }
 
+/* Far more often than they ever would. */
+static void
+run_rows_away(void *arg)
+{
+    struct worker *w = arg;
+    struct origin *o = w->origin;
+    while (atomic_load(&o->writers) > 0) {
+        if (rows_go(o->space))
+            atomic_fetch_add(&o->rows_gone, 1);
+        ps_spaces_sweep(o->spaces);
+        for (uint64_t n = next_random(w) % 64; n > 0; n--)
+            sched_yield();
+    }
+}
+
 static void
 nothing_acknowledged_is_ever_missing(void **state)
 {
@@ -305,15 +321,16 @@ nothing_acknowledged_is_ever_missing(void **state)
     for (size_t i = 0; i < TABLES; i++)
         snprintf(names[i], sizeof(names[i]), "t%zu", i);
     o.store = ps_store_new(&conf);
-    o.spaces = ps_spaces_new(64);
+    o.spaces = ps_spaces_new(64, UINT64_MAX);
     o.space = ps_space_get(o.spaces, CACHE, DB);
     atomic_store(&o.writers, WRITERS);
-    struct worker workers[READERS + WRITERS + 1];
-    struct ps_thread *threads[READERS + WRITERS + 1];
+    struct worker workers[READERS + WRITERS + 2];
+    struct ps_thread *threads[READERS + WRITERS + 2];
     for (size_t i = 0; i < PS_ARRAY_LEN(workers); i++) {
         workers[i] = (struct worker){&o, i + 1};
         void (*fn)(void *) = i < READERS             ? run_reader
                              : i < READERS + WRITERS ? run_writer
+                             : i > READERS + WRITERS ? run_rows_away
                                                      : run_churn;
         assert_int_equal(
             ps_thread_start(&threads[i], "stress", fn, &workers[i]), PS_OK);
@@ -325,6 +342,7 @@ nothing_acknowledged_is_ever_missing(void **state)
      * this asks for little. */
     assert_true(atomic_load(&o.hits) > 100);
     assert_true(atomic_load(&o.row_hits) > 100);
+    assert_true(atomic_load(&o.rows_gone) > 10);
     assert_true(atomic_load(&o.misses) > 100);
     assert_true(atomic_load(&o.refused) > 0);
     ps_store_free(&o.store);

@@ -41,9 +41,9 @@ write_wide_stamp(struct ps_write *write)
 }
 
 static void
-begin_slots(struct ps_write *write, size_t n)
+begin_slots(struct ps_write *write, size_t end)
 {
-    for (size_t i = 0; i < n; i++)
+    while (write->n_slots < end)
         stamp_begin(space_stamp(write->space, write->slots[write->n_slots++]));
 }
 
@@ -52,14 +52,17 @@ static void
 begin_table(struct ps_write *write, const struct ps_table_name *table,
             const struct ps_row_set *rows)
 {
-    size_t room = PS_SPACE_MAX_TABLES - write->n_slots, n = 0;
-    bool complete = room > 0;
+    struct touched touched = {.slots = write->slots,
+                              .room = PS_SPACE_MAX_TABLES,
+                              .n = write->n_slots,
+                              .holds = write->holds_rows};
+    bool complete = touched.n < touched.room;
     if (complete) {
-        write->slots[write->n_slots] = table_slot(table_hash(table));
-        begin_slots(write, 1);
-        complete = columns_touched(write->space, table, rows,
-                                   write->slots + write->n_slots, room - 1, &n);
-        begin_slots(write, n);
+        write->slots[touched.n++] = table_slot(table_hash(table));
+        begin_slots(write, touched.n);
+        complete = columns_touched(write->space, table, rows, &touched);
+        write->holds_rows = touched.holds;
+        begin_slots(write, touched.n);
     }
     if (!complete && !write->all) {
         write->all = true;
@@ -78,6 +81,7 @@ ps_write_begin(struct ps_spaces *spaces, const struct ps_change *change,
     write->catalog = change->catalog;
     write->open = true;
     write->listed = false;
+    write->holds_rows = false;
     write->n_slots = 0;
     write_find_target(write, change);
     write->catalog_gen = write->space ? ps_space_catalog_gen(write->space) : 0;
@@ -128,6 +132,8 @@ ps_write_end(struct ps_write *write)
     }
     for (size_t i = 0; i < write->n_slots; i++)
         stamp_end(space_stamp(write->space, write->slots[i]));
+    if (write->holds_rows)
+        rows_let_go(write->space);
     if (write->listed)
         stamp_end(&write->space->any);
     if (write->all)
@@ -151,12 +157,14 @@ bump_table(struct ps_space *space, const struct ps_table_name *table,
            const struct ps_row_set *rows)
 {
     uint16_t slots[N_COLUMNS];
-    size_t n = 0;
+    struct touched touched = {.slots = slots, .room = PS_ARRAY_LEN(slots)};
     stamp_bump(space_stamp(space, table_slot(table_hash(table))));
-    if (!columns_touched(space, table, rows, slots, PS_ARRAY_LEN(slots), &n))
+    if (!columns_touched(space, table, rows, &touched))
         stamp_bump(&space->all);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < touched.n; i++)
         stamp_bump(space_stamp(space, slots[i]));
+    if (touched.holds)
+        rows_let_go(space);
 }
 
 static void

@@ -39,7 +39,7 @@ set_up(void **state)
     assert_non_null(rig);
     rig->clock = ps_clock_virtual_new();
     rig->loop = ps_loop_new(rig->clock, "test");
-    rig->spaces = ps_spaces_new(512);
+    rig->spaces = ps_spaces_new(512, UINT64_MAX);
     rig->publisher = (struct ps_publisher){
         .arg = rig, .publish = publish, .write_lingers = write_lingers};
     ps_lingers_init(&rig->lingers, rig->loop, rig->spaces, &rig->publisher);

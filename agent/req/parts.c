@@ -11,7 +11,10 @@
 #include <stdlib.h>
 
 enum {
+    /* Databases with stamps; in little memory fewer. */
     SPACES_MAX = 4096,
+    SPACES_MIN = 4,
+    SWEEP_MS = 60000,
     CATALOGS_MAX = 4096,
     POLICY_QUERIES = 1 << 18,
     POLICY_TEMPLATES = 1 << 14,
@@ -228,6 +231,17 @@ ps_engine_drain(struct ps_engine *engine, void (*fn)(void *arg), void *arg)
         ps_loop_post(engine->workers[i].loop, &engine->workers[i].drain_task);
 }
 
+/* ---- memory that is not needed any more ---- */
+
+static void
+on_sweep(void *arg)
+{
+    struct ps_engine *engine = arg;
+    ps_spaces_sweep(engine->spaces);
+    ps_store_trim(engine->store, ps_clock_now_us(engine->conf.clock));
+    ps_timer_start_ms(&engine->sweep, SWEEP_MS);
+}
+
 /* ---- life ---- */
 
 static bool
@@ -292,8 +306,14 @@ static bool
 make_parts(struct ps_engine *engine)
 {
     const struct ps_engine_conf *conf = &engine->conf;
-    const struct ps_store_conf store = {.max_bytes = conf->memory_bytes};
-    engine->spaces = ps_spaces_new(SPACES_MAX);
+    /* Stamps of tables take half of the memory at most, those of rows a
+     * quarter. */
+    uint64_t max_spaces = conf->memory_bytes / 2 / ps_space_bytes();
+    max_spaces = PS_MIN(max_spaces, (uint64_t)SPACES_MAX);
+    max_spaces = PS_MAX(max_spaces, (uint64_t)SPACES_MIN);
+    engine->spaces = ps_spaces_new(max_spaces, conf->memory_bytes / 4);
+    const struct ps_store_conf store = {.max_bytes = conf->memory_bytes,
+                                        .spaces = engine->spaces};
     engine->store = ps_store_new(&store);
     engine->policy = ps_policy_new(POLICY_QUERIES, POLICY_TEMPLATES,
                                    conf->stale_permille ? conf->stale_permille
@@ -333,7 +353,10 @@ ps_engine_new(const struct ps_engine_conf *conf)
     bool made = engine->workers && make_parts(engine);
     for (unsigned i = 0; made && i < conf->n_loops; i++)
         made = worker_init(engine, i);
-    if (!made)
+    ps_timer_init(&engine->sweep, conf->loops[0], on_sweep, engine);
+    if (made)
+        ps_timer_start_ms(&engine->sweep, SWEEP_MS);
+    else
         ps_engine_free(&engine);
     return engine;
 }
@@ -346,6 +369,7 @@ ps_engine_free(struct ps_engine **engine)
     if (!old)
         return;
     PS_CHECK_OBJ(old, PS_ENGINE_MAGIC);
+    ps_timer_stop(&old->sweep);
     for (unsigned i = 0; old->workers && i < old->conf.n_loops; i++)
         worker_done(&old->workers[i]);
     free(old->workers);
@@ -398,6 +422,10 @@ ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out)
     out->store_max_bytes = store.max_bytes;
     out->store_entries = store.entries;
     out->store_evicted = store.evicted;
+    struct ps_spaces_stats spaces;
+    ps_spaces_stats(engine->spaces, &spaces);
+    out->stamp_bytes = ps_spaces_bytes(engine->spaces);
+    out->row_bytes = spaces.row_bytes;
     struct ps_policy_stats policy;
     ps_policy_stats(engine->policy, &policy);
     out->switched_off = policy.switched_off;

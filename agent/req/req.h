@@ -309,6 +309,8 @@ struct ps_engine_stats {
     uint64_t counters[PS_ENGINE_COUNTER_COUNT];
     uint64_t errors[PS_RC_COUNT]; /* of them, by code */
     uint64_t store_bytes, store_max_bytes, store_entries, store_evicted;
+    uint64_t stamp_bytes;      /* part of store_bytes */
+    uint64_t row_bytes;        /* part of that: buckets that tell rows apart */
     struct ps_pool_stats pool; /* summed up; as of the last ps_engine_sample */
     uint64_t switched_off; /* times that a template's answers were given up */
 };

@@ -81,6 +81,7 @@ struct ps_engine {
     struct ps_resolver *resolver;
     unsigned char session_key[32]; /* signs tokens of transactions */
     struct ps_worker *workers;     /* conf.n_loops */
+    struct ps_timer sweep;         /* of the first loop */
     _Atomic uint64_t applied;      /* changes told by others */
     /* Definitions that requests have used: id -> struct ps_known. */
     pthread_mutex_t known_lock;

@@ -23,7 +23,7 @@ kept_open(struct kept *kept, uint64_t max_bytes)
 {
     const struct ps_store_conf conf = {.max_bytes = max_bytes};
     kept->store = ps_store_new(&conf);
-    kept->spaces = ps_spaces_new(4);
+    kept->spaces = ps_spaces_new(4, UINT64_MAX);
     kept->space = kept->spaces ? ps_space_get(kept->spaces, PS_STR("cache"),
                                               PS_STR("database"))
                                : NULL;

@@ -271,7 +271,7 @@ main(int argc, char **argv)
     struct tpcc mix = {.random = 88172645463325252u, .run = run_within};
 
     arena = ps_arena_new(64u << 20);
-    spaces = ps_spaces_new(16);
+    spaces = ps_spaces_new(16, UINT64_MAX);
     db = PQconnectdb(argv[1]);
     if (!entries || !arena || !spaces || PQstatus(db) != CONNECTION_OK)
         fail("start", PQerrorMessage(db));

@@ -24,7 +24,8 @@ enum {
 
 struct relation {
     char name[32];
-    char of[32]; /* a view's table, "" for a table */
+    char of[32];   /* a view's table, "" for a table */
+    char rows[32]; /* column of integers that reads pin rows by, or "" */
     bool row_security;
 };
 
@@ -63,13 +64,15 @@ add(struct scn_line *line, const char *name)
     return relation;
 }
 
-/* table NAME [row_security] */
+/* table NAME rows=COLUMN [row_security] */
 void
 scn_table(struct scn_world *world, struct scn_line *line)
 {
     (void)world;
-    add(line, scn_operand(line, 1))->row_security =
-        scn_flag(line, "row_security");
+    struct relation *table = add(line, scn_operand(line, 1));
+    table->row_security = scn_flag(line, "row_security");
+    snprintf(table->rows, sizeof(table->rows), "%s",
+             scn_option(line, "rows", ""));
 }
 
 /* view NAME of=TABLE */
@@ -137,6 +140,29 @@ table_of(const struct relation *relation)
     return (struct ps_table_name){PS_STR("public"), ps_str_of(name)};
 }
 
+/* Nothing but `WHERE column = n` tells rows apart. */
+static struct ps_row_set
+rows_of(const struct relation *relation, const struct ps_sql_relation *read,
+        const struct ps_catalog_text *text, struct ps_arena *arena)
+{
+    struct ps_sql_row_values values;
+    struct ps_row_set none = {0};
+    for (size_t i = 0; relation->rows[0] && i < read->n_predicates; i++) {
+        const struct ps_sql_predicate *p = &read->predicates[i];
+        if (!ps_str_eq(p->column, ps_str_of(relation->rows)) ||
+            !ps_sql_read_values(p, PS_SQL_COLUMN_INT, text->bindings,
+                                &values) ||
+            values.n != 1)
+            continue;
+        uint16_t *digest = ps_arena_alloc(arena, sizeof(*digest));
+        struct ps_row_column *column = ps_arena_alloc(arena, sizeof(*column));
+        *digest = ps_row_digest_int(values.at[0].integer);
+        *column = (struct ps_row_column){p->column, digest, 1};
+        return (struct ps_row_set){column, 1};
+    }
+    return none;
+}
+
 bool
 ps_catalog_read_set(const struct ps_catalog *catalog,
                     const struct ps_catalog_text *text, struct ps_arena *arena,
@@ -149,16 +175,21 @@ ps_catalog_read_set(const struct ps_catalog *catalog,
         *reason = "no_catalog";
     struct ps_table_name *out =
         ps_arena_alloc(arena, (a->n_relations + 1) * sizeof(*out));
+    struct ps_row_set *rows =
+        ps_arena_alloc(arena, (a->n_relations + 1) * sizeof(*rows));
     for (size_t i = 0; !*reason && i < a->n_relations; i++) {
         const struct relation *found = resolve(a->relations[i].name);
         if (!found)
             *reason = "unknown_relation";
         else if (found->row_security)
             *reason = "row_security";
-        else
+        else {
             out[i] = table_of(found);
+            rows[i] = rows_of(found, &a->relations[i], text, arena);
+        }
     }
-    *set = (struct ps_catalog_tables){.tables = out, .n = a->n_relations};
+    *set = (struct ps_catalog_tables){
+        .tables = out, .rows = rows, .n = a->n_relations};
     return !*reason;
 }
 

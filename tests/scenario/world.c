@@ -290,6 +290,8 @@ scn_expect_agent(struct scn_world *world, struct scn_line *line)
         scn_fail(line, "entries is %d", (int)stats.store_entries);
     if (stats.store_bytes > scn_number(line, "bytes_max", stats.store_bytes))
         scn_fail(line, "the store has %d bytes", (int)stats.store_bytes);
+    if (stats.row_bytes != scn_number(line, "row_bytes", stats.row_bytes))
+        scn_fail(line, "rows take %d bytes", (int)stats.row_bytes);
 }
 
 static void
