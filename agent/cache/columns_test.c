@@ -471,7 +471,7 @@ rows_are_told_apart_where_there_is_room(void **state)
     ps_space_unref(&two.space);
     /* They go with their space, too. */
     struct ps_space *space;
-    char name[8];
+    char name[16];
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof(name), "n%d", i);
         space = ps_space_get(spaces, CACHE, ps_str_of(name));
