@@ -1,4 +1,3 @@
-// DATABASE_URL=postgresql://app:secret@<cache id>.any.eu-west.example.com/shop node neon.mjs
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { drizzle } from 'drizzle-orm/neon-http';
 import { sql } from 'drizzle-orm';

@@ -1,5 +1,3 @@
-// PORTSIDE_HOST=eu-west.example.com PORTSIDE_CACHE=<cache id> DB_NAME=shop \
-//   DB_USER=app DB_PASSWORD=secret node planetscale.mjs
 import { Client } from '@planetscale/database';
 
 const { PORTSIDE_HOST: host, PORTSIDE_CACHE: cache, DB_NAME, DB_USER, DB_PASSWORD } = process.env;

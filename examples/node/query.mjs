@@ -1,8 +1,4 @@
 // Asks the same question five times and shows where each answer came from.
-//
-//   npm install
-//   PORTSIDE_ENDPOINT=http://127.0.0.1:8080 PORTSIDE_CACHE=<cache id> \
-//     DB_USER=app DB_PASSWORD=... DB_NAME=shop node query.mjs "select 1 as one"
 import { Client } from '@polyscale/serverless-js';
 
 const {

@@ -29,7 +29,7 @@ function asPostgres(command, args, wrap = []) {
 }
 
 export class Postgres {
-  static async start({ host = '127.0.0.1', wrap = [], settings = {}, ssl = null } = {}) {
+  static async start({ host = '127.0.0.1', wrap = [], settings = {}, ssl = null, port = 0 } = {}) {
     const self = new Postgres();
     self.host = host;
     self.wrap = wrap;
@@ -53,7 +53,7 @@ export class Postgres {
       await self.#writeCertificate(ssl);
       self.settings.ssl = 'on';
     }
-    self.port = await freePort(wrap.length ? '127.0.0.1' : host);
+    self.port = port || await freePort(wrap.length ? '127.0.0.1' : host);
     await self.boot();
     return self;
   }
