@@ -100,9 +100,9 @@ void ps_pg_cancel_forget(struct pg_cancel **cancel);
 /* pg_tls.c */
 /* Bytes that TLS has decoded and libpq has not yet taken. */
 bool ps_pg_tls_pending(PGconn *pg);
-/* During the handshake: if the certificate is refused, *verify_error gets
- * OpenSSL's reason. It must live as long as the handshake. */
-void ps_pg_tls_note(PGconn *pg, long *verify_error);
+/* PQconnectPoll. If it refuses the server's certificate, *verify_error gets
+ * OpenSSL's reason (X509_V_ERR_...); else it stays as it is. Any thread. */
+PostgresPollingStatusType ps_pg_tls_poll(PGconn *pg, long *verify_error);
 
 /* pg_errors.c */
 /* The result is a PGRES_FATAL_ERROR (or another bad one) of a statement.

@@ -395,7 +395,7 @@ ps_pg_open_io(struct pg_conn *self)
      * watch must not outlive a call. */
     ps_watch_free(&self->watch);
     enum pg_stage before = stage_of(PQstatus(self->pg));
-    PostgresPollingStatusType poll = PQconnectPoll(self->pg);
+    PostgresPollingStatusType poll = ps_pg_tls_poll(self->pg, &o->verify_error);
     if (poll == PGRES_POLLING_FAILED) {
         ps_pg_connect_error(self->pg, before, o->verify_error, &err);
         failed(self, &err);
@@ -410,7 +410,5 @@ ps_pg_open_io(struct pg_conn *self)
         return;
     }
     o->stage = stage_of(PQstatus(self->pg));
-    if (o->stage == PG_STAGE_TLS)
-        ps_pg_tls_note(self->pg, &o->verify_error);
     ps_pg_watch(self, poll == PGRES_POLLING_READING ? PS_IO_READ : PS_IO_WRITE);
 }

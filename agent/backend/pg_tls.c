@@ -5,6 +5,7 @@
  */
 #include "agent/backend/pg.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <pthread.h>
@@ -16,34 +17,45 @@ ps_pg_tls_pending(PGconn *pg)
     return ssl && SSL_pending(ssl) > 0;
 }
 
-static int note_index = -1; /* of an SSL's pointer to where its error goes */
+/*
+ * libpq makes its SSL and may run the whole handshake within one call, so
+ * there is no moment from outside to look at it: OpenSSL tells of every SSL
+ * that is made, and that one tells of the alert that it sends.
+ */
+static _Thread_local long *noted; /* NULL: no libpq at work on this thread */
 
 static void
-make_note_index(void)
+on_info(const SSL *ssl, int where, int value)
 {
-    note_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    (void)value;
+    if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT && noted)
+        *noted = SSL_get_verify_result(ssl);
 }
 
-/* What OpenSSL decides stands; only noted is why. */
-static int
-note_error(int good, X509_STORE_CTX *ctx)
+static void
+on_new_ssl(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl,
+           void *argp)
 {
-    SSL *ssl =
-        X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
-    long *note = ssl ? SSL_get_ex_data(ssl, note_index) : NULL;
-    if (!good && note)
-        *note = X509_STORE_CTX_get_error(ctx);
-    return good;
+    (void)ptr, (void)data, (void)index, (void)argl, (void)argp;
+    if (noted)
+        SSL_set_info_callback(parent, on_info);
 }
 
-void
-ps_pg_tls_note(PGconn *pg, long *verify_error)
+/* Without it (no memory) the reason is not known, nothing else. */
+static void
+listen_for_ssl(void)
+{
+    if (SSL_get_ex_new_index(0, NULL, on_new_ssl, NULL, NULL) < 0)
+        ERR_clear_error();
+}
+
+PostgresPollingStatusType
+ps_pg_tls_poll(PGconn *pg, long *verify_error)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    SSL *ssl = PQsslStruct(pg, "OpenSSL");
-    if (!ssl || pthread_once(&once, make_note_index) != 0 || note_index < 0 ||
-        SSL_get_ex_data(ssl, note_index) == verify_error)
-        return;
-    if (SSL_set_ex_data(ssl, note_index, verify_error) == 1)
-        SSL_set_verify(ssl, SSL_get_verify_mode(ssl), note_error);
+    pthread_once(&once, listen_for_ssl);
+    noted = verify_error;
+    PostgresPollingStatusType poll = PQconnectPoll(pg);
+    noted = NULL;
+    return poll;
 }
