@@ -73,6 +73,13 @@ on_apply(void *arg, const struct ps_change *change)
 }
 
 static void
+on_purge(void *arg, const struct ps_purge *purge, struct ps_purged *out)
+{
+    struct agent *a = arg;
+    ps_engine_purge(a->engine, purge, out);
+}
+
+static void
 on_reconfigured(void *arg)
 {
     struct agent *a = arg;
@@ -270,6 +277,7 @@ make_core(struct agent *a, struct ps_err *err)
         .collector = a->collector,
         .telemetry_ms = (uint64_t)s->telemetry_ms,
         .apply = on_apply,
+        .purge = on_purge,
         .reconfigured = on_reconfigured,
         .revoked = on_revoked,
         .arg = a};

@@ -1,4 +1,4 @@
-/* psctl cache list | show | delete | purge, and the noun's command table. */
+/* psctl cache list | show | delete, and the noun's command table. */
 #include "cli/cache_fields.h"
 #include "cli/reach.h"
 
@@ -105,28 +105,6 @@ cache_delete(struct ps_ctl *ctl)
 }
 
 static enum ps_exit
-cache_purge(struct ps_ctl *ctl)
-{
-    json_auto_t *cache = NULL, *reply = NULL, *body = json_object();
-    enum ps_exit rc = ps_ctl_find_cache(ctl, ps_ctl_operand(ctl, 0), &cache);
-    if (rc != PS_EXIT_OK)
-        return rc;
-    char *path =
-        ps_ctl_path("/v1/caches/", ps_json_text(cache, "id"), "/purge");
-    rc = ps_ctl_call(ctl, "PUT", path, body, &reply);
-    free(path);
-    if (rc != PS_EXIT_OK)
-        return rc;
-    if (ctl->json)
-        ps_ctl_print_json(ctl, reply);
-    ps_ctl_note(ctl,
-                "Every stored answer of `%s` is dropped (invalidation %" PRId64
-                ").",
-                ps_json_text(cache, "name"), ps_json_int(reply, "number"));
-    return PS_EXIT_OK;
-}
-
-static enum ps_exit
 cache_test(struct ps_ctl *ctl)
 {
     json_auto_t *cache = NULL, *started = NULL, *run = NULL;
@@ -222,14 +200,6 @@ const struct ps_command ps_cache_commands[] = {
         .min_operands = 1,
         .max_operands = 1,
         .run = cache_test,
-    },
-    {
-        .name = "cache purge",
-        .synopsis = "CACHE",
-        .summary = "drop every stored answer of a cache, on every agent",
-        .min_operands = 1,
-        .max_operands = 1,
-        .run = cache_purge,
     },
     {.name = NULL},
 };

@@ -92,3 +92,17 @@ ps_change_copy(const struct ps_change *change)
     }
     return out;
 }
+
+bool
+ps_table_named(const struct ps_table_name *table, struct ps_str key)
+{
+    size_t schema = table->schema.len;
+    if (ps_str_eq_nocase(key, table->name))
+        return true;
+    if (key.len != schema + 1 + table->name.len || key.ptr[schema] != '.')
+        return false;
+    return ps_str_eq_nocase((struct ps_str){key.ptr, schema}, table->schema) &&
+           ps_str_eq_nocase(
+               (struct ps_str){key.ptr + schema + 1, table->name.len},
+               table->name);
+}

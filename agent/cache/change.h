@@ -13,6 +13,10 @@ struct ps_table_name {
     struct ps_str schema, name;
 };
 
+/* Does a person mean this table by key ("name" or "schema.name", in any
+ * letters)? */
+bool ps_table_named(const struct ps_table_name *table, struct ps_str key);
+
 /*
  * Some rows of a table, told by the values of columns. A value is the 16-bit
  * digest of a typed one (ps_row_digest_*), the same on every agent: enough to

@@ -39,3 +39,24 @@ ps_key_equal(const struct ps_key *a, const struct ps_key *b)
     return a->principal == b->principal && a->format == b->format &&
            ps_str_eq(a->sql, b->sql) && ps_str_eq(a->bindings, b->bindings);
 }
+
+struct ps_str
+ps_query_text(struct ps_str text)
+{
+    static const char blanks[] = " \t\r\n;";
+    while (text.len > 0 && strchr(blanks, text.ptr[text.len - 1]))
+        text.len--;
+    while (text.len > 0 && strchr(blanks, text.ptr[0])) {
+        text.ptr++;
+        text.len--;
+    }
+    return text;
+}
+
+uint64_t
+ps_query_id(struct ps_str sql)
+{
+    struct ps_str text = ps_query_text(sql);
+    uint64_t id = ps_fingerprint64(text.ptr, text.len);
+    return id ? id : 1;
+}

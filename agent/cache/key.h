@@ -25,6 +25,12 @@ struct ps_key {
 /* sql and bindings are borrowed and must live as long as the key is used. */
 void ps_key_make(struct ps_key *key, uint64_t principal, uint32_t format,
                  struct ps_str sql, struct ps_str bindings);
+/* sql without blanks and semicolons at its ends: what a rule or a purge means
+ * by a query. */
+struct ps_str ps_query_text(struct ps_str sql);
+/* Of a query, whoever asks it with whatever bindings: the same on every agent.
+ * sql: without plain comments, as in a key. Not 0. */
+uint64_t ps_query_id(struct ps_str sql);
 /* All parts equal; does not look at the hash. */
 bool ps_key_equal(const struct ps_key *a, const struct ps_key *b);
 

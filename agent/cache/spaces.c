@@ -28,12 +28,20 @@ ps_spaces_new(size_t max_spaces, uint64_t max_row_bytes)
     return spaces;
 }
 
+/* With the allocator's own word. */
+static size_t
+block_bytes(void *block)
+{
+    return malloc_usable_size(block) + sizeof(size_t);
+}
+
 void
 spaces_release_cache(struct ps_spaces *spaces, struct ps_cache_stamps *cache)
 {
     if (--cache->refs > 0)
         return;
     ps_list_remove(&spaces->caches, &cache->link);
+    atomic_fetch_sub(&spaces->space_bytes, block_bytes(cache));
     free(cache);
 }
 
@@ -60,6 +68,7 @@ spaces_get_cache(struct ps_spaces *spaces, struct ps_str id)
         memcpy(cache->text, id.ptr, id.len);
         cache->id = (struct ps_str){cache->text, id.len};
         ps_list_push_back(&spaces->caches, &cache->link);
+        atomic_fetch_add(&spaces->space_bytes, block_bytes(cache));
     }
     cache->refs++;
     return cache;
@@ -72,13 +81,6 @@ space_bucket(struct ps_spaces *spaces, struct ps_str cache_id,
     uint64_t seed = ps_hash64(cache_id.ptr, cache_id.len, 0);
     uint64_t hash = ps_hash64(database.ptr, database.len, seed);
     return &spaces->buckets[hash % N_BUCKETS];
-}
-
-/* With the allocator's own word. */
-static size_t
-block_bytes(struct ps_space *space)
-{
-    return malloc_usable_size(space) + sizeof(size_t);
 }
 
 static void
@@ -210,6 +212,26 @@ ps_space_ref(struct ps_space *space)
     return space;
 }
 
+struct ps_space **
+ps_spaces_of_cache(struct ps_spaces *spaces, struct ps_str cache_id, size_t *n)
+{
+    PS_CHECK_OBJ(spaces, SPACES_MAGIC);
+    *n = 0;
+    pthread_mutex_lock(&spaces->mutex);
+    struct ps_space **list = calloc(spaces->n_spaces + 1, sizeof(*list));
+    for (size_t i = 0; list && i < N_BUCKETS; i++) {
+        PS_LIST_FOREACH_SAFE(&spaces->buckets[i], it, next) {
+            struct ps_space *space = PS_CONTAINER_OF(it, struct ps_space, link);
+            if (!ps_str_eq(space->cache->id, cache_id))
+                continue;
+            atomic_fetch_add(&space->refs, 1);
+            list[(*n)++] = space;
+        }
+    }
+    pthread_mutex_unlock(&spaces->mutex);
+    return list;
+}
+
 void
 ps_space_unref(struct ps_space **spacep)
 {
@@ -297,7 +319,7 @@ ps_spaces_bytes(const struct ps_spaces *spaces)
 size_t
 ps_space_bytes(void)
 {
-    return sizeof(struct ps_space);
+    return sizeof(struct ps_space) + sizeof(struct ps_cache_stamps);
 }
 
 void

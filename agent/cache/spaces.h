@@ -5,6 +5,7 @@
  *
  *   root     [all]                               every cache
  *   cache    [all]                               every database of a cache
+ *            [template 0 .. 511] [query 0 .. 511]   what a purge may name
  *   space    [all] [any] [slot 0 .. slot 4095]   the tables of a database
  *            [any of column 0 .. 127]            columns that reads pin rows by
  *            [bucket 0 .. 16383]                 values in these columns
@@ -50,7 +51,8 @@ enum {
     PS_SPACE_SLOTS = 4096,
     /* More slots than this: the answer depends on every table, the write
      * changes every table. */
-    PS_SPACE_MAX_TABLES = 512
+    PS_SPACE_MAX_TABLES = 512,
+    PS_SPACE_STATEMENT_SLOTS = 2
 };
 
 struct ps_spaces; /* all of the process */
@@ -61,7 +63,7 @@ struct ps_cache_stamps;
  * 256 KiB for each database whose rows are told apart; beyond it reads depend
  * on whole tables. NULL without memory. */
 struct ps_spaces *ps_spaces_new(size_t max_spaces, uint64_t max_row_bytes);
-/* What one space takes, its buckets aside. */
+/* What one space takes at most, its buckets aside. */
 size_t ps_space_bytes(void);
 /* Every reference must have been given back. */
 void ps_spaces_free(struct ps_spaces **spaces);
@@ -88,8 +90,8 @@ struct ps_snapshot {
     struct ps_space *space;
     uint64_t sum;
     uint16_t n_slots;
-    bool every_table; /* depends on `any`; slots are empty */
-    uint16_t slots[PS_SPACE_MAX_TABLES];
+    bool every_table; /* depends on `any`; slots hold no tables */
+    uint16_t slots[PS_SPACE_MAX_TABLES + PS_SPACE_STATEMENT_SLOTS];
 };
 enum ps_snapshot_rc {
     PS_SNAPSHOT_OK,
@@ -107,6 +109,10 @@ PS_MUST_USE enum ps_snapshot_rc
 ps_snapshot_take(struct ps_space *space, uint64_t catalog_gen,
                  const struct ps_table_name *tables, size_t n,
                  const struct ps_row_set *rows, struct ps_snapshot *out);
+/* It depends on this template and this query (ps_query_id), too, so that a
+ * purge may name them. After it was taken, once, before the query is sent. */
+void ps_snapshot_add_statement(struct ps_snapshot *snapshot, uint64_t template,
+                               uint64_t query);
 /* No write it depends on has begun since it was taken. */
 bool ps_snapshot_valid(const struct ps_snapshot *snapshot);
 
@@ -156,6 +162,16 @@ void ps_write_move(struct ps_write *from, struct ps_write *to);
 
 /* A change that another agent (or an operator) told: already committed. */
 void ps_spaces_apply(struct ps_spaces *spaces, const struct ps_change *change);
+/* An operator's purge of all answers to a template or to a query, in every
+ * database of the cache. Those whose ids share a slot with it go, too. */
+void ps_spaces_purge_template(struct ps_spaces *spaces, struct ps_str cache_id,
+                              uint64_t template);
+void ps_spaces_purge_query(struct ps_spaces *spaces, struct ps_str cache_id,
+                           uint64_t query);
+/* The spaces of a cache that there are now: *n references in an array for
+ * free(). NULL without memory. */
+struct ps_space **ps_spaces_of_cache(struct ps_spaces *spaces,
+                                     struct ps_str cache_id, size_t *n);
 /* The database's structure turned out to be another one than was believed:
  * as a change of the whole database with catalog = true. */
 void ps_space_structure_changed(struct ps_space *space);

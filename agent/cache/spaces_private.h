@@ -3,7 +3,8 @@
  * and rows.c only.
  *
  * Slots are numbered through: those of tables, then the `any` of each column
- * that reads pin rows by, then the buckets of values, which all columns share.
+ * that reads pin rows by, then the buckets of values, which all columns share,
+ * then those of statements, which all databases of the cache share.
  */
 #ifndef PS_AGENT_CACHE_SPACES_PRIVATE_H
 #define PS_AGENT_CACHE_SPACES_PRIVATE_H
@@ -27,11 +28,15 @@ enum {
     FIRST_ROW = FIRST_COLUMN + N_COLUMNS,
     N_ROWS = 16384,
     /* More values of a column than this pin nothing. */
-    MAX_VALUES = 32
+    MAX_VALUES = 32,
+    /* Of a cache: its templates, then its queries, by hash. */
+    FIRST_STATEMENT = FIRST_ROW + N_ROWS,
+    N_STATEMENTS = 512
 };
 _Static_assert((PS_SPACE_SLOTS & (PS_SPACE_SLOTS - 1)) == 0 &&
                    (N_ROWS & (N_ROWS - 1)) == 0 &&
-                   FIRST_ROW + N_ROWS <= UINT16_MAX,
+                   (N_STATEMENTS & (N_STATEMENTS - 1)) == 0 &&
+                   FIRST_STATEMENT + 2 * N_STATEMENTS <= UINT16_MAX,
                "slots are masked and kept in 16 bits");
 
 struct stamp {
@@ -44,6 +49,7 @@ struct stamp {
 struct ps_cache_stamps {
     struct ps_link link;
     struct stamp all;
+    struct stamp statements[2 * N_STATEMENTS]; /* only purges move them */
     size_t refs;
     struct ps_str id;
     char text[];
@@ -153,6 +159,8 @@ space_stamp(const struct ps_space *space, uint16_t slot)
     } fixed = {.in = space->slots};
     if (slot < FIRST_ROW)
         return &fixed.out[slot];
+    if (slot >= FIRST_STATEMENT)
+        return &space->cache->statements[slot - FIRST_STATEMENT];
     return &atomic_load_explicit(&space->rows,
                                  memory_order_acquire)[slot - FIRST_ROW];
 }
@@ -170,6 +178,25 @@ static inline uint16_t
 table_slot(uint64_t hash)
 {
     return (uint16_t)(hash & (PS_SPACE_SLOTS - 1));
+}
+
+static inline bool
+is_row(uint16_t slot)
+{
+    return slot >= FIRST_ROW && slot < FIRST_STATEMENT;
+}
+
+static inline uint16_t
+template_slot(uint64_t fingerprint)
+{
+    return (uint16_t)(FIRST_STATEMENT + (fingerprint & (N_STATEMENTS - 1)));
+}
+
+static inline uint16_t
+query_slot(uint64_t id)
+{
+    return (uint16_t)(FIRST_STATEMENT + N_STATEMENTS +
+                      (id & (N_STATEMENTS - 1)));
 }
 
 /* ---- the table of spaces (spaces.c); the mutex is held ---- */

@@ -321,6 +321,61 @@ spaces_are_bounded_and_idle_ones_make_room(void **state)
         ps_space_unref(&held[i]);
 }
 
+/* A purge of a statement ends what depends on it, in every database of its
+ * cache, also with too many tables, and nothing else. */
+static void
+a_purge_ends_a_template_or_a_query(void **state)
+{
+    struct fixture *f = *state;
+    struct ps_snapshot one, two, plain, wide;
+    struct ps_table_name many[PS_SPACE_MAX_TABLES + 1];
+    for (size_t i = 0; i < PS_ARRAY_LEN(many); i++)
+        many[i] = A;
+    for (int by_query = 0; by_query < 2; by_query++) {
+        assert_int_equal(take(f, &A, 1, &one), PS_SNAPSHOT_OK);
+        assert_int_equal(take(f, &A, 1, &two), PS_SNAPSHOT_OK);
+        assert_int_equal(take(f, &A, 1, &plain), PS_SNAPSHOT_OK);
+        assert_int_equal(take(f, many, PS_ARRAY_LEN(many), &wide),
+                         PS_SNAPSHOT_OK);
+        ps_snapshot_add_statement(&one, 7, 70);
+        ps_snapshot_add_statement(&two, 8, 80);
+        ps_snapshot_add_statement(&wide, 7, 70);
+        assert_true(ps_snapshot_valid(&one) && ps_snapshot_valid(&wide));
+        ps_spaces_purge_template(f->spaces, PS_STR("c2"), 7);
+        assert_true(ps_snapshot_valid(&one));
+        if (by_query)
+            ps_spaces_purge_query(f->spaces, CACHE, 70);
+        else
+            ps_spaces_purge_template(f->spaces, CACHE, 7);
+        assert_false(ps_snapshot_valid(&one));
+        assert_false(ps_snapshot_valid(&wide));
+        assert_true(ps_snapshot_valid(&two) && ps_snapshot_valid(&plain));
+    }
+    /* It depends on its tables as before. */
+    const struct ps_change change = change_of(&A, 1);
+    ps_spaces_apply(f->spaces, &change);
+    assert_false(ps_snapshot_valid(&two));
+}
+
+static void
+a_caches_spaces_are_listed(void **state)
+{
+    struct fixture *f = *state;
+    size_t n;
+    struct ps_space *other = ps_space_get(f->spaces, PS_STR("c2"), DB);
+    struct ps_space *more = ps_space_get(f->spaces, CACHE, PS_STR("d2"));
+    struct ps_space **list = ps_spaces_of_cache(f->spaces, CACHE, &n);
+    assert_non_null(list);
+    assert_int_equal(n, 2);
+    assert_true((list[0] == f->space && list[1] == more) ||
+                (list[1] == f->space && list[0] == more));
+    for (size_t i = 0; i < n; i++)
+        ps_space_unref(&list[i]);
+    free(list);
+    ps_space_unref(&other);
+    ps_space_unref(&more);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -336,6 +391,8 @@ main(void)
         TEST(a_moved_catalogue_refuses_snapshots),
         TEST(a_write_under_a_moved_catalogue_is_one_of_everything),
         TEST(too_many_tables_depend_on_every_table),
+        TEST(a_purge_ends_a_template_or_a_query),
+        TEST(a_caches_spaces_are_listed),
         TEST(spaces_are_bounded_and_idle_ones_make_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,11 +31,11 @@ ps_space_sum(struct ps_space *space, bool every_table, const uint16_t *slots,
     uint64_t sum = stamp_gen(&space->spaces->root) +
                    stamp_gen(&space->cache->all) + stamp_gen(&space->all);
     if (every_table)
-        return sum + stamp_gen(&space->any);
+        sum += stamp_gen(&space->any);
     bool rows = false;
     for (size_t i = 0; i < n_slots; i++) {
         sum += stamp_gen(space_stamp(space, slots[i]));
-        rows |= slots[i] >= FIRST_ROW;
+        rows |= is_row(slots[i]);
     }
     if (rows)
         rows_use(space);
@@ -123,6 +123,24 @@ ps_snapshot_take(struct ps_space *space, uint64_t catalog_gen,
     if (!pins_hold(space, &pins))
         return ps_snapshot_take(space, catalog_gen, tables, n, NULL, out);
     return PS_SNAPSHOT_OK;
+}
+
+/*
+ * Apart from the tables: nobody writes to a statement, so `committing` is no
+ * question, and both gens are read before the query is sent as the others were.
+ * A purge moves the gen once, after the operator has asked.
+ */
+void
+ps_snapshot_add_statement(struct ps_snapshot *snapshot, uint64_t template,
+                          uint64_t query)
+{
+    const uint16_t slots[] = {template_slot(template), query_slot(query)};
+    PS_CHECK(snapshot->n_slots + PS_ARRAY_LEN(slots) <=
+             PS_ARRAY_LEN(snapshot->slots));
+    for (size_t i = 0; i < PS_ARRAY_LEN(slots); i++) {
+        snapshot->sum += stamp_gen(space_stamp(snapshot->space, slots[i]));
+        snapshot->slots[snapshot->n_slots++] = slots[i];
+    }
 }
 
 bool

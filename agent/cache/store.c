@@ -598,9 +598,24 @@ ps_store_trim(struct ps_store *store, uint64_t now_us)
     }
 }
 
+/* What ps_store_drop and ps_store_sweep take, and how much it was. */
+struct drop {
+    struct ps_str cache_id; /* absent: of every cache */
+    bool invalid_only;
+    uint64_t dropped;
+};
+
+static bool
+is_dropped(const struct ps_entry *entry, const struct drop *drop)
+{
+    return (!drop->cache_id.ptr ||
+            ps_str_eq(ps_space_cache_id(entry->space), drop->cache_id)) &&
+           !(drop->invalid_only && ps_entry_valid(entry));
+}
+
 /* Buckets [from, from + DROP_STRIDE). False at the end of the index. */
 static bool
-shard_drop(struct shard *shard, struct ps_str cache_id, size_t from)
+shard_drop(struct shard *shard, struct drop *drop, size_t from)
 {
     struct ps_entry *victims = NULL;
     pthread_mutex_lock(&shard->mutex);
@@ -608,10 +623,10 @@ shard_drop(struct shard *shard, struct ps_str cache_id, size_t from)
     for (size_t i = from; i < end; i++) {
         for (struct ps_entry *at = shard->buckets[i], *next; at; at = next) {
             next = at->chain;
-            if (!cache_id.ptr ||
-                ps_str_eq(ps_space_cache_id(at->space), cache_id)) {
+            if (is_dropped(at, drop)) {
                 shard_remove(shard, at, &victims);
                 shard->counts.dropped++;
+                drop->dropped++;
             }
         }
     }
@@ -621,16 +636,30 @@ shard_drop(struct shard *shard, struct ps_str cache_id, size_t from)
     return more;
 }
 
-void
-ps_store_drop(struct ps_store *store, struct ps_str cache_id)
+static uint64_t
+store_drop(struct ps_store *store, struct drop drop)
 {
     PS_CHECK_OBJ(store, STORE_MAGIC);
     for (unsigned i = 0; i < store->n_shards; i++) {
         size_t from = 0;
         while (store->shards[i].buckets &&
-               shard_drop(&store->shards[i], cache_id, from))
+               shard_drop(&store->shards[i], &drop, from))
             from += DROP_STRIDE;
     }
+    return drop.dropped;
+}
+
+void
+ps_store_drop(struct ps_store *store, struct ps_str cache_id)
+{
+    store_drop(store, (struct drop){.cache_id = cache_id});
+}
+
+uint64_t
+ps_store_sweep(struct ps_store *store, struct ps_str cache_id)
+{
+    return store_drop(
+        store, (struct drop){.cache_id = cache_id, .invalid_only = true});
 }
 
 void

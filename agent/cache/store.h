@@ -120,6 +120,9 @@ void ps_store_trim(struct ps_store *store, uint64_t now_us);
 /* Gives the memory of a cache's (absent: every cache's) answers back. Makes
  * nothing invalid: ps_spaces_apply does. */
 void ps_store_drop(struct ps_store *store, struct ps_str cache_id);
+/* The same with those of a cache that a write or a purge has ended already: how
+ * many they were. */
+uint64_t ps_store_sweep(struct ps_store *store, struct ps_str cache_id);
 
 struct ps_store_stats {
     /* bytes include index, ghosts and the spaces' stamps */

@@ -228,3 +228,32 @@ ps_spaces_apply(struct ps_spaces *spaces, const struct ps_change *change)
         change->n_tables == 0 || change->catalog)
         atomic_fetch_add_explicit(&spaces->whole, 1, memory_order_relaxed);
 }
+
+/* ---- purges ---- */
+
+/* A cache that is not here has no answers and no reads under way. */
+static void
+purge_slot(struct ps_spaces *spaces, struct ps_str cache_id, uint16_t slot)
+{
+    PS_CHECK_OBJ(spaces, SPACES_MAGIC);
+    pthread_mutex_lock(&spaces->mutex);
+    struct ps_cache_stamps *cache = spaces_find_cache(spaces, cache_id);
+    if (cache)
+        stamp_bump(&cache->statements[slot - FIRST_STATEMENT]);
+    pthread_mutex_unlock(&spaces->mutex);
+    atomic_fetch_add_explicit(&spaces->changes, 1, memory_order_relaxed);
+}
+
+void
+ps_spaces_purge_template(struct ps_spaces *spaces, struct ps_str cache_id,
+                         uint64_t template)
+{
+    purge_slot(spaces, cache_id, template_slot(template));
+}
+
+void
+ps_spaces_purge_query(struct ps_spaces *spaces, struct ps_str cache_id,
+                      uint64_t query)
+{
+    purge_slot(spaces, cache_id, query_slot(query));
+}

@@ -70,6 +70,15 @@ PS_MUST_USE bool ps_catalog_read_set(const struct ps_catalog *catalog,
                                      const char **reason);
 
 /*
+ * The tables that a read of this name ("name" or "schema.name", in any letters)
+ * depends on: behind a view, below a parent. False: there is none of that name,
+ * or no memory in the arena (ps_arena_failed).
+ */
+PS_MUST_USE bool ps_catalog_named(const struct ps_catalog *catalog,
+                                  struct ps_str key, struct ps_arena *arena,
+                                  struct ps_catalog_tables *set);
+
+/*
  * What a statement changes; ask for EVERY statement that goes to the origin,
  * reads included (a view or a function may write). True: it may change
  * something, *change says what (n_tables 0: the whole database); it needs a

@@ -281,6 +281,27 @@ ps_catalog_read_set(const struct ps_catalog *catalog,
     return true;
 }
 
+bool
+ps_catalog_named(const struct ps_catalog *catalog, struct ps_str key,
+                 struct ps_arena *arena, struct ps_catalog_tables *set)
+{
+    const struct manner how = {.follow = FOLLOW_READ};
+    struct walk w;
+    PS_CHECK_OBJ(catalog, PS_CATALOG_MAGIC);
+    if (!walk_begin(&w, catalog, arena))
+        return false;
+    for (size_t i = 0; i < catalog->n_relations; i++) {
+        const struct ps_catalog_relation *r = &catalog->relations[i];
+        const struct ps_table_name name = {r->schema, r->name};
+        if (ps_table_named(&name, key))
+            walk_push(&w, (uint32_t)i);
+    }
+    bool found = w.n_todo > 0;
+    walk_run(&w, &how);
+    *set = (struct ps_catalog_tables){.tables = w.tables, .n = w.n_tables};
+    return found && !ps_arena_failed(arena);
+}
+
 /* ---- writes ---- */
 
 /* Reading it may write anything. */

@@ -6,6 +6,7 @@
 #define PS_AGENT_LINK_CODEC_H
 
 #include "agent/cache/change.h"
+#include "agent/cache/purge.h"
 #include "agent/config/config.h"
 #include "common/err.h"
 #include "proto/portside.pb-c.h"
@@ -26,6 +27,10 @@ struct ps_codec_change {
 PS_MUST_USE enum ps_rc ps_codec_change(const Portside__Invalidation *message,
                                        struct ps_codec_change *out);
 void ps_codec_change_done(struct ps_codec_change *change);
+
+/* Points into the message. PS_BAD_REQUEST when it is not usable. */
+PS_MUST_USE enum ps_rc ps_codec_purge(const Portside__Purge *message,
+                                      struct ps_purge *out);
 
 /* A message of its own memory out of a change; NULL without memory. Free with
  * portside__invalidation__free_unpacked(m, NULL). */

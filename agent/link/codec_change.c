@@ -109,6 +109,22 @@ ps_codec_change_done(struct ps_codec_change *change)
     *change = (struct ps_codec_change){.tables = NULL};
 }
 
+enum ps_rc
+ps_codec_purge(const Portside__Purge *m, struct ps_purge *out)
+{
+    /* proto3 gives numbers that this version has no name for. */
+    if (!ps_uuid_valid(ps_str_of(m->cache_id)) ||
+        (unsigned)m->kind >= PS_PURGE_KIND_COUNT ||
+        (m->kind == PORTSIDE__PURGE_KIND__PURGE_TABLE && m->text[0] == '\0'))
+        return PS_BAD_REQUEST;
+    *out = (struct ps_purge){.cache_id = ps_str_of(m->cache_id),
+                             .kind = (enum ps_purge_kind)m->kind,
+                             .id = m->id};
+    if (m->text[0] != '\0')
+        out->text = ps_str_of(m->text);
+    return PS_OK;
+}
+
 /* ---- to the wire ---- */
 
 /* protobuf-c's own empty string is never freed by free_unpacked. */

@@ -39,8 +39,15 @@ check_change(const Portside__Invalidation *m)
 static void
 check_entries(Portside__LogEntry *const *entries, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    struct ps_purge purge;
+    for (size_t i = 0; i < n; i++) {
         check_change(entries[i]->invalidation);
+        if (entries[i]->purge &&
+            ps_codec_purge(entries[i]->purge, &purge) == PS_OK)
+            FUZZ_CHECK(purge.kind < PS_PURGE_KIND_COUNT &&
+                       purge.cache_id.len == 36 &&
+                       (purge.text.ptr || purge.kind != PS_PURGE_TABLE));
+    }
 }
 
 static void

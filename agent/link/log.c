@@ -21,6 +21,8 @@ apply(struct ps_uplink *u, const Portside__LogEntry *entry)
     /* Own changes were applied here before they were told. */
     if (strcmp(entry->agent_id, u->conf.state->agent_id) == 0)
         return;
+    if (entry->purge && ps_uplink_purge(u, entry->purge))
+        return;
     if (!entry->invalidation ||
         ps_codec_change(entry->invalidation, &change) != PS_OK) {
         ps_warn("link", "entry %llu is not understood: all caches dropped",

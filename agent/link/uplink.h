@@ -19,6 +19,7 @@
 
 #include "agent/cache/change.h"
 #include "agent/cache/lease.h"
+#include "agent/cache/purge.h"
 #include "agent/config/config.h"
 #include "agent/link/state.h"
 #include "agent/telemetry/collector.h"
@@ -38,6 +39,9 @@ struct ps_uplink_conf {
     uint64_t telemetry_ms;          /* how often; 0: never */
     /* Drops what a change touches; runs on the link's thread. */
     void (*apply)(void *arg, const struct ps_change *change);
+    /* An operator's purge, in order with the changes; likewise. */
+    void (*purge)(void *arg, const struct ps_purge *purge,
+                  struct ps_purged *out);
     /* The definitions in config were replaced. */
     void (*reconfigured)(void *arg);
     /* The control plane revoked this agent: it must stop serving, because

@@ -117,6 +117,11 @@ void ps_uplink_on_newest(struct ps_uplink *uplink, struct ps_str epoch,
                          uint64_t newest);
 void ps_uplink_fetch(struct ps_uplink *uplink);
 
+/* asks.c */
+/* False: not understood. */
+PS_MUST_USE bool ps_uplink_purge(struct ps_uplink *uplink,
+                                 const Portside__Purge *message);
+
 /* config.c */
 void ps_uplink_load_config(struct ps_uplink *uplink);
 void ps_uplink_want_config(struct ps_uplink *uplink, uint64_t version);

@@ -17,6 +17,7 @@
 #include "agent/backend/backend.h"
 #include "agent/cache/change.h"
 #include "agent/cache/lease.h"
+#include "agent/cache/purge.h"
 #include "agent/config/config.h"
 #include "agent/pool/pool.h"
 #include "agent/sql/sql.h"
@@ -273,6 +274,9 @@ void ps_engine_drain(struct ps_engine *engine, void (*fn)(void *arg),
 
 /* From other agents, by the link, in order; any thread. */
 void ps_engine_apply(struct ps_engine *engine, const struct ps_change *change);
+/* An operator's purge, likewise. *out says what became of it. */
+void ps_engine_purge(struct ps_engine *engine, const struct ps_purge *purge,
+                     struct ps_purged *out);
 /* Definitions changed: pools and answers of the caches concerned are adjusted.
  * After ps_config_replace; any thread. */
 void ps_engine_reconfigured(struct ps_engine *engine);

@@ -346,6 +346,7 @@ void ps_run_verify(struct ps_run *run);
 
 /* ---- step_plan.c ---- */
 
+enum ps_dialect ps_dialect_of(enum ps_provider provider);
 enum ps_dialect ps_run_dialect(const struct ps_run *run);
 
 /* ---- step_execute.c ---- */

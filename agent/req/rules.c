@@ -14,27 +14,14 @@
  */
 #include "agent/req/req_private.h"
 
-static struct ps_str
-bare(struct ps_str text)
-{
-    static const char blanks[] = " \t\r\n;";
-    while (text.len > 0 && strchr(blanks, text.ptr[text.len - 1]))
-        text.len--;
-    while (text.len > 0 && strchr(blanks, text.ptr[0])) {
-        text.ptr++;
-        text.len--;
-    }
-    return text;
-}
-
 static const struct ps_rule *
 find_query(const struct ps_run *run)
 {
-    struct ps_str sql = bare(run->req->key_sql);
+    struct ps_str sql = ps_query_text(run->req->key_sql);
     for (size_t i = 0; i < run->conf->n_rules; i++) {
         const struct ps_rule *rule = &run->conf->rules[i];
         if (rule->type == PS_RULE_QUERY &&
-            ps_str_eq(bare(ps_str_of(rule->key)), sql))
+            ps_str_eq(ps_query_text(ps_str_of(rule->key)), sql))
             return rule;
     }
     return NULL;
@@ -68,18 +55,6 @@ find_template(const struct ps_run *run)
     return NULL;
 }
 
-static bool
-names_table(struct ps_str key, const struct ps_table_name *table)
-{
-    size_t schema = table->schema.len;
-    if (key.len != schema + 1 + table->name.len || key.ptr[schema] != '.')
-        return false;
-    return ps_str_eq_nocase((struct ps_str){key.ptr, schema}, table->schema) &&
-           ps_str_eq_nocase(
-               (struct ps_str){key.ptr + schema + 1, table->name.len},
-               table->name);
-}
-
 /* The one that names the schema too goes first. */
 static const struct ps_rule *
 find_table(const struct ps_run *run, const struct ps_table_name *table)
@@ -89,9 +64,10 @@ find_table(const struct ps_run *run, const struct ps_table_name *table)
         const struct ps_rule *rule = &run->conf->rules[i];
         if (rule->type != PS_RULE_TABLE)
             continue;
-        if (names_table(ps_str_of(rule->key), table))
+        struct ps_str key = ps_str_of(rule->key);
+        if (ps_table_named(table, key) && !ps_str_eq_nocase(key, table->name))
             return rule;
-        if (ps_str_eq_nocase(ps_str_of(rule->key), table->name))
+        if (ps_str_eq_nocase(key, table->name))
             found = rule;
     }
     return found;

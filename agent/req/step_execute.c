@@ -129,6 +129,8 @@ stamp_read(struct ps_run *run)
                              run->tables, n, n ? run->rows : NULL,
                              &run->snapshot)) {
     case PS_SNAPSHOT_OK:
+        ps_snapshot_add_statement(&run->snapshot, run->analysis->fingerprint,
+                                  ps_query_id(run->req->key_sql));
         run->snapshot_taken = true;
         break;
     case PS_SNAPSHOT_COMMITTING:

@@ -21,6 +21,12 @@ static const enum ps_dialect dialects[PS_PROVIDER_COUNT] = {
 };
 
 enum ps_dialect
+ps_dialect_of(enum ps_provider provider)
+{
+    return dialects[provider];
+}
+
+enum ps_dialect
 ps_run_dialect(const struct ps_run *run)
 {
     return dialects[run->conf->provider];

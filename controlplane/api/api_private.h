@@ -4,6 +4,7 @@
 
 #include "common/buf.h"
 #include "common/check.h"
+#include "common/list.h"
 #include "controlplane/api/api.h"
 
 #include <jansson.h>
@@ -35,7 +36,11 @@ enum api_method {
     API_OTHER
 };
 
-/* Filled by server.c, completed by handlers. */
+/*
+ * Filled by server.c, completed by handlers. A handler that must wait for
+ * something sets held and returns PS_OK; later, from the loop, it calls
+ * api_finish(). What server.c gave (path, query, body) stays until then.
+ */
 struct api_request {
     struct ps_api *api;
     enum api_method method;
@@ -52,13 +57,25 @@ struct api_request {
     int status;        /* 200 unless set */
     struct ps_buf out; /* the reply's body; empty: none */
     char location[96]; /* "" : no Location header */
-    /* By the router, for 405: */
-    char allow[48];
+    bool held;
+    struct ps_ask *ask; /* what a held one waits for; cancelled at the end */
+    /* By the router: */
+    char allow[48]; /* for 405 */
+    struct ps_audit *audit;
+    /* By server.c: */
+    struct ps_link link; /* among the held ones */
+    struct evhttp_request *http;
 };
 
-/* Runs the request. Afterwards status and out are set whatever happened;
- * api_request_done() frees. */
+/* Runs the request. Afterwards, unless it is held, status and out are set
+ * whatever happened; api_request_done() frees. */
 void api_run(struct api_request *request);
+/* What a held one waited for has come, or failed: status and out are set, the
+ * reply leaves, the request is gone. */
+void api_finish(struct api_request *request, enum ps_rc rc, struct ps_err *err);
+/* routes.c: the part of it that needs no network. */
+void api_complete(struct api_request *request, enum ps_rc rc,
+                  struct ps_err *err);
 void api_request_done(struct api_request *request);
 /* Replaces what is in out by the error's body; the HTTP status. */
 int api_put_error(struct ps_buf *out, enum ps_rc rc, const char *message);
@@ -70,7 +87,7 @@ typedef enum ps_rc api_handler(struct api_request *request, struct ps_err *err);
 
 /* caches.c */
 api_handler api_list_caches, api_create_cache, api_get_cache, api_update_cache,
-    api_delete_cache, api_purge_cache, api_test_cache, api_get_reachability;
+    api_delete_cache, api_test_cache, api_get_reachability;
 /* Every member of the cache but its rules, into an open object. */
 void api_put_cache(struct ps_buf *out, const struct ps_cache_def *def);
 /* The fields that may be set now (create: at creation), from body into def. */
@@ -99,6 +116,8 @@ void api_rules_done(struct api_rules *rules);
 PS_MUST_USE enum ps_rc api_put_rules(struct api_request *request,
                                      const char *key, const char *cache_id,
                                      struct ps_err *err);
+/* purge.c */
+api_handler api_purge_cache;
 /* rules.c */
 /* body into rule, whose id, cache and times are set. */
 PS_MUST_USE enum ps_rc

@@ -345,7 +345,7 @@ api_get_cache(struct api_request *request, struct ps_err *err)
     return rc;
 }
 
-/* ------------------------------------------------- purge, reachability */
+/* ------------------------------------------------------- reachability */
 
 /* A body without fields, and a cache that exists. */
 static enum ps_rc
@@ -357,24 +357,6 @@ find_cache(struct api_request *request, struct ps_cache_def *def,
     if (rc == PS_OK)
         rc = ps_db_cache_get(request->api->conf.db, request->param, def, err);
     return rc;
-}
-
-enum ps_rc
-api_purge_cache(struct api_request *request, struct ps_err *err)
-{
-    struct ps_cache_def def;
-    uint64_t number;
-    enum ps_rc rc = find_cache(request, &def, err);
-    if (rc != PS_OK)
-        return rc;
-    rc = ps_fleet_purge(request->api->conf.fleet, def.id, &number, err);
-    ps_def_done(&def);
-    if (rc != PS_OK)
-        return rc;
-    api_open(&request->out, NULL, '{');
-    api_put_int(&request->out, "number", (int64_t)number);
-    api_close(&request->out, '}');
-    return PS_OK;
 }
 
 enum ps_rc

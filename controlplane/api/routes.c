@@ -43,6 +43,7 @@ static const struct route {
     {API_GET, "/v1/caches/{}/definition", api_get_definition, VIEWER, NO_BODY},
     {API_PATCH, "/v1/caches/{}/definition", api_update_definition, OPERATOR, MUST_BODY},
     {API_PUT, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY},
+    {API_POST, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY},
     {API_POST, "/v1/caches/{}/test", api_test_cache, OPERATOR, MAY_BODY},
     {API_GET, "/v1/caches/{}/reachability", api_get_reachability, VIEWER, NO_BODY},
     {API_GET, "/v1/caches/{}/stats", api_get_stats, VIEWER, NO_BODY},
@@ -225,24 +226,38 @@ api_look(struct api_request *request)
            ps_buf_rc(&request->out) == PS_OK;
 }
 
-/* The handler, and what it changed written down. */
+/* The handler, what it changes written down before. */
 static enum ps_rc
 handle(struct api_request *request, const struct route *route,
        struct ps_err *err)
 {
-    struct ps_audit *entry = NULL;
-    if (route->need == OPEN || request->method == API_GET)
-        return route->handler(request, err);
-    entry = api_audit_begin(request, method_names[request->method], err);
-    if (!entry)
-        return err->rc;
-    enum ps_rc rc = route->handler(request, err);
+    if (route->need != OPEN && request->method != API_GET) {
+        request->audit =
+            api_audit_begin(request, method_names[request->method], err);
+        if (!request->audit)
+            return err->rc;
+    }
+    return route->handler(request, err);
+}
+
+void
+api_complete(struct api_request *request, enum ps_rc rc, struct ps_err *err)
+{
     int status = request->status;
     if (rc != PS_OK)
         request->status = ps_err_info(rc)->http_status;
-    api_audit_end(request, &entry);
+    if (request->audit)
+        api_audit_end(request, &request->audit);
     request->status = status;
-    return rc;
+    if (rc == PS_OK)
+        rc = ps_buf_rc(&request->out);
+    if (rc == PS_OK)
+        return;
+    if (ps_err_info(rc)->http_status >= 500)
+        ps_log((enum ps_log_level)ps_err_info(rc)->log_level, "api",
+               "%s %s failed: %s", method_names[request->method], request->path,
+               err->message);
+    request->status = api_put_error(&request->out, rc, err->message);
 }
 
 void
@@ -261,15 +276,10 @@ api_run(struct api_request *request)
         rc = parse_body(request, route->body, &err);
     if (route && rc == PS_OK)
         rc = handle(request, route, &err);
-    if (rc == PS_OK)
-        rc = ps_buf_rc(&request->out);
-    if (rc == PS_OK)
+    if (rc == PS_OK && request->held)
         return;
-    if (ps_err_info(rc)->http_status >= 500)
-        ps_log((enum ps_log_level)ps_err_info(rc)->log_level, "api",
-               "%s %s failed: %s", method_names[request->method], request->path,
-               err.message);
-    request->status = api_put_error(&request->out, rc, err.message);
+    request->held = false;
+    api_complete(request, rc, &err);
 }
 
 void
@@ -277,5 +287,6 @@ api_request_done(struct api_request *request)
 {
     json_decref(request->body);
     request->body = NULL;
+    ps_fleet_ask_cancel(&request->ask);
     ps_buf_done(&request->out);
 }

@@ -38,6 +38,7 @@ struct api_server {
     struct evconnlistener *listener; /* belongs to http */
     struct ssl_ctx_st *tls;
     struct ps_list connections;
+    struct ps_list held; /* requests that wait, struct api_request */
     int port;
     int ex_index;
 };
@@ -249,6 +250,30 @@ connection_of(struct ps_api *api, struct evhttp_request *req)
     return ssl ? SSL_get_ex_data(ssl, api->server->ex_index) : NULL;
 }
 
+/* The end of a request, and of its reply. */
+static void
+finish(struct api_request *request)
+{
+    struct ps_api *api = request->api;
+    api->replies[PS_MIN(request->status / 100, 5)]++;
+    send_reply(request->http, request);
+    api_request_done(request);
+    free(request);
+}
+
+/* Its connection may be gone: then evhttp has left the request to us, and
+ * send_reply() frees it. */
+void
+api_finish(struct api_request *request, enum ps_rc rc, struct ps_err *err)
+{
+    PS_CHECK(request->held);
+    ps_list_remove(&request->api->server->held, &request->link);
+    request->ask = NULL;
+    request->held = false;
+    api_complete(request, rc, err);
+    finish(request);
+}
+
 static void
 answer(struct ps_api *api, struct evhttp_request *req)
 {
@@ -258,26 +283,34 @@ answer(struct ps_api *api, struct evhttp_request *req)
     const char *query = uri ? evhttp_uri_get_query(uri) : NULL;
     struct evbuffer *input = evhttp_request_get_input_buffer(req);
     struct evkeyvalq params = {NULL, NULL};
-    struct api_request request = {
+    struct api_request *request = calloc(1, sizeof(*request));
+    if (!request) {
+        evhttp_send_error(req, 503, NULL);
+        return;
+    }
+    *request = (struct api_request){
         .api = api,
         .method = method_of(evhttp_request_get_command(req)),
         .path = path ? path : "",
         .query = query,
         .authorization = evhttp_find_header(headers, "Authorization"),
         .text = {.ptr = NULL, .len = evbuffer_get_length(input)},
+        .http = req,
     };
     bool parsed = query && evhttp_parse_query_str(query, &params) == 0;
     if (parsed)
-        request.run = evhttp_find_header(&params, "run");
-    request.text.ptr = (const char *)evbuffer_pullup(input, -1);
-    if (!request.text.ptr)
-        request.text.len = 0;
-    api_run(&request);
-    api->replies[PS_MIN(request.status / 100, 5)]++;
-    send_reply(req, &request);
-    api_request_done(&request);
+        request->run = evhttp_find_header(&params, "run");
+    request->text.ptr = (const char *)evbuffer_pullup(input, -1);
+    if (!request->text.ptr)
+        request->text.len = 0;
+    api_run(request);
     if (parsed)
         evhttp_clear_headers(&params);
+    request->run = NULL;
+    if (request->held)
+        ps_list_push_back(&api->server->held, &request->link);
+    else
+        finish(request);
 }
 
 static void
@@ -399,6 +432,7 @@ api_server_start(struct ps_api *api, struct ps_err *err)
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     api->server = server;
     ps_list_init(&server->connections);
+    ps_list_init(&server->held);
     server->ex_index =
         SSL_get_ex_new_index(0, NULL, NULL, NULL, connection_free);
     enum ps_rc rc = make_tls(api, err);
@@ -428,12 +462,29 @@ forget_connections(struct api_server *server)
     }
 }
 
+/* Those who wait are told that it is over. */
+static void
+end_held(struct api_server *server)
+{
+    struct ps_link *link;
+    struct ps_err err;
+    while ((link = ps_list_first(&server->held))) {
+        struct api_request *request =
+            PS_CONTAINER_OF(link, struct api_request, link);
+        enum ps_rc rc = ps_err_set(&err, PS_SHUTTING_DOWN,
+                                   "the control plane is shutting down");
+        ps_fleet_ask_cancel(&request->ask);
+        api_finish(request, rc, &err);
+    }
+}
+
 void
 api_server_stop(struct ps_api *api)
 {
     struct api_server *server = api->server;
     if (!server)
         return;
+    end_held(server);
     server->listener = NULL;
     if (server->http)
         evhttp_free(server->http);

@@ -413,6 +413,16 @@ on_telemetry(struct ps_fleet *fleet, struct ps_member *member, void *call,
     free(index);
 }
 
+/* One that comes too late is no fault of the agent. */
+static void
+on_answer(struct ps_fleet *fleet, struct ps_member *member, void *call,
+          const Portside__Answer *body)
+{
+    Portside__Reply reply = PORTSIDE__REPLY__INIT;
+    fleet_reply(fleet, call, &reply);
+    fleet_answered(fleet, member->agent.id, body);
+}
+
 static void
 dispatch(struct ps_fleet *fleet, struct ps_member *member, void *call,
          const Portside__Call *body)
@@ -441,6 +451,9 @@ dispatch(struct ps_fleet *fleet, struct ps_member *member, void *call,
         return;
     case PORTSIDE__CALL__BODY_TELEMETRY:
         on_telemetry(fleet, member, call, body->telemetry);
+        return;
+    case PORTSIDE__CALL__BODY_ANSWER:
+        on_answer(fleet, member, call, body->answer);
         return;
     default: /* a call that a newer agent knows */
         fleet_reply_error(fleet, call, PS_UNSUPPORTED, NULL);

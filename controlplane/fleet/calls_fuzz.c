@@ -18,7 +18,7 @@ enum {
     IN_SESSION = 1
 };
 
-static char dir[64], session_id[64], session_secret[80];
+static char dir[64], session_id[64], session_secret[80], ask_id[64];
 static const char agent_id[] = "c0a80101-0000-4000-8000-000000000001";
 static struct ps_clock *clock_by_hand;
 static struct ps_loop *loop;
@@ -34,6 +34,8 @@ on_publish(void *arg, struct ps_str event)
     Portside__Event *e =
         portside__event__unpack(NULL, event.len, (const uint8_t *)event.ptr);
     FUZZ_CHECK(e);
+    if (e->body_case == PORTSIDE__EVENT__BODY_ENTRY && e->entry->purge)
+        snprintf(ask_id, sizeof(ask_id), "%s", e->entry->purge->ask_id);
     portside__event__free_unpacked(e, NULL);
 }
 
@@ -130,6 +132,35 @@ say_hello(void)
     FUZZ_CHECK(session_id[0]);
 }
 
+static int asked, ended;
+
+static void
+on_asked(void *arg, const struct ps_ask_end *end)
+{
+    (void)arg;
+    FUZZ_CHECK(end->n <= 1);
+    ended++;
+}
+
+/* So that an answer may find what it answers, whatever id it says. */
+static void
+purge(Portside__Call *in)
+{
+    static const struct ps_fleet_purge what = {.cache_id = agent_id,
+                                               .kind = PS_FLEET_PURGE_CACHE};
+    struct ps_ask *ask;
+    struct ps_err err;
+    FUZZ_CHECK(ps_fleet_purge_ask(fleet, &what, on_asked, NULL, &ask, &err) ==
+               PS_OK);
+    asked++;
+    if (in->body_case != PORTSIDE__CALL__BODY_ANSWER)
+        return;
+    free(in->answer->ask_id == protobuf_c_empty_string ? NULL
+                                                       : in->answer->ask_id);
+    in->answer->ask_id = strdup(ask_id);
+    FUZZ_CHECK(in->answer->ask_id);
+}
+
 /* The call with the session's ids in it. */
 static void
 call_in_session(Portside__Call *in)
@@ -172,6 +203,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             return 0;
         say_hello();
         expected++;
+        purge(call);
         call_in_session(call);
         portside__call__free_unpacked(call, NULL);
     } else {
@@ -179,6 +211,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     /* A publish that waits for everybody is answered in time. */
     advance_ms(10000);
-    FUZZ_CHECK(replies == expected);
+    FUZZ_CHECK(replies == expected && ended == asked);
     return 0;
 }

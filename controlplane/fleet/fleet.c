@@ -219,6 +219,7 @@ ps_fleet_new(struct ps_fleet **out, const struct ps_fleet_conf *conf,
     ps_uuid_make(fleet->epoch);
     ps_list_init(&fleet->waiters);
     ps_list_init(&fleet->runs);
+    ps_list_init(&fleet->asks);
     ps_buf_init(&fleet->snapshot, FLEET_MESSAGE_MAX);
     ps_buf_init(&fleet->out, FLEET_MESSAGE_MAX);
     ps_timer_init(&fleet->tick, conf->loop, on_tick, fleet);
@@ -250,6 +251,7 @@ ps_fleet_free(struct ps_fleet **fleetp)
     PS_CHECK_OBJ(fleet, FLEET_MAGIC);
     fleet_drop_waiters(fleet);
     fleet_drop_runs(fleet);
+    fleet_end_asks(fleet);
     ps_timer_stop(&fleet->tick);
     ps_timer_stop(&fleet->expire);
     ps_timer_stop(&fleet->settle);

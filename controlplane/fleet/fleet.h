@@ -46,6 +46,9 @@ enum {
     /* What a statement's time limit leaves open, as in agent/req/linger.h. */
     PS_FLEET_WRITE_MARGIN_MS = 5000,
     PS_FLEET_PROBE_TIMEOUT_MS = 20000,
+    PS_FLEET_ASK_TIMEOUT_MS = 5000,
+    PS_FLEET_ASKS_MAX = 64,
+    PS_FLEET_TEXT_MAX = 64 << 10,
     /* Publishes whose reply is held at a time; the bus must take more calls
      * than that. */
     PS_FLEET_HELD_MAX = 192,
@@ -67,10 +70,61 @@ void ps_fleet_call(struct ps_fleet *fleet, void *call, struct ps_str body);
 
 /* A cache was added, changed or removed. */
 void ps_fleet_config_changed(struct ps_fleet *fleet);
-/* Drops every answer of this cache everywhere. */
+/* Drops every answer of this cache everywhere, without waiting. */
 PS_MUST_USE enum ps_rc ps_fleet_purge(struct ps_fleet *fleet,
                                       const char *cache_id, uint64_t *number,
                                       struct ps_err *err);
+/*
+ * Something that every agent is asked, or told, and answers: a purge. It ends
+ * when all that are connected have answered, after PS_FLEET_ASK_TIMEOUT_MS at
+ * the latest, or with the fleet. An agent that is lost cannot answer; what
+ * was purged meanwhile it drops before it serves anything from memory again.
+ */
+struct ps_ask;
+enum ps_ask_state {
+    PS_ASK_OPEN, /* no answer in time */
+    PS_ASK_DONE,
+    PS_ASK_LOST
+};
+struct ps_ask_result {
+    char agent_id[37], agent_name[65], region[33];
+    enum ps_ask_state state;
+    /* DONE; answered false: that is only known from what it has applied. */
+    bool answered;
+    struct {
+        uint64_t entries, id;
+        bool known, wider;
+    } purge;
+};
+struct ps_ask_end {
+    uint64_t number; /* of the log, of a purge */
+    const struct ps_ask_result *results;
+    size_t n;
+};
+/* Once, later, from the loop or ps_fleet_free(); the ask is gone then. */
+typedef void ps_ask_fn(void *arg, const struct ps_ask_end *end);
+/* fn will not run. */
+void ps_fleet_ask_cancel(struct ps_ask **ask);
+
+enum ps_fleet_purge_kind {
+    PS_FLEET_PURGE_CACHE,
+    PS_FLEET_PURGE_TABLE,
+    PS_FLEET_PURGE_TEMPLATE,
+    PS_FLEET_PURGE_QUERY
+};
+struct ps_fleet_purge {
+    const char *cache_id;
+    enum ps_fleet_purge_kind kind;
+    const char *text; /* NULL: id counts; PS_FLEET_TEXT_MAX bytes */
+    uint64_t id;
+};
+/* Drops the answers that it names, everywhere. PS_TOO_MANY_REQUESTS: too many
+ * asks are under way. */
+PS_MUST_USE enum ps_rc ps_fleet_purge_ask(struct ps_fleet *fleet,
+                                          const struct ps_fleet_purge *purge,
+                                          ps_ask_fn *fn, void *arg,
+                                          struct ps_ask **ask,
+                                          struct ps_err *err);
 /* Asks every connected agent to try the cache's origin. */
 PS_MUST_USE enum ps_rc ps_fleet_probe(struct ps_fleet *fleet,
                                       const struct ps_cache_def *def,

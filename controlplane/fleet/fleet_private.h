@@ -29,6 +29,7 @@ struct ps_fleet {
     struct ps_list waiters; /* publishes whose reply is held, by number */
     struct ps_timer settle; /* the first waiter's time limit */
     struct ps_list runs;    /* reachability runs under way */
+    struct ps_list asks;    /* questions to all agents, under way */
     struct ps_buf snapshot; /* a packed reply, made when first asked for */
     uint64_t snapshot_version;
     uint64_t write_ms; /* of fleet_write_ms() */
@@ -92,6 +93,12 @@ PS_MUST_USE enum ps_rc fleet_run_result(struct ps_fleet *fleet,
                                         const Portside__ProbeResult *body,
                                         struct ps_err *err);
 void fleet_drop_runs(struct ps_fleet *fleet);
+
+/* asks.c */
+void fleet_answered(struct ps_fleet *fleet, const char *agent_id,
+                    const Portside__Answer *body);
+/* Tells those who wait what there is. */
+void fleet_end_asks(struct ps_fleet *fleet);
 
 /* Copies what is valid UTF-8 and fits, with a NUL. */
 void fleet_text(char *out, size_t size, const char *text);

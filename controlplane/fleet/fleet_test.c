@@ -981,6 +981,167 @@ a_run_without_agents_is_over_at_once(void **state)
     assert_true(run.finished_ms > 0);
 }
 
+/* -------------------------------------------------------------- purges */
+
+struct purged {
+    int ends;
+    uint64_t number;
+    struct ps_ask_result results[4];
+    size_t n;
+};
+
+static void
+on_purged(void *arg, const struct ps_ask_end *end)
+{
+    struct purged *p = arg;
+    p->ends++;
+    p->number = end->number;
+    p->n = end->n;
+    assert_in_range(end->n, 0, PS_ARRAY_LEN(p->results));
+    memcpy(p->results, end->results, end->n * sizeof(p->results[0]));
+}
+
+static const struct ps_ask_result *
+purged_by(const struct purged *p, const struct peer *peer)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->results[i].agent_id, peer->id) == 0)
+            return &p->results[i];
+    static const struct ps_ask_result none;
+    fail();
+    return &none;
+}
+
+static struct ps_ask *
+purge(struct world *w, struct purged *p)
+{
+    const struct ps_fleet_purge what = {
+        .cache_id = "c0a80101-0000-4000-8000-000000000009",
+        .kind = PS_FLEET_PURGE_TABLE,
+        .text = "items"};
+    struct ps_ask *ask = NULL;
+    *p = (struct purged){.ends = 0};
+    assert_int_equal(
+        ps_fleet_purge_ask(w->fleet, &what, on_purged, p, &ask, NULL), PS_OK);
+    assert_non_null(ask);
+    return ask;
+}
+
+/* What the last entry of the log asks for. */
+static const Portside__Purge *
+last_purge(struct world *w)
+{
+    for (size_t i = w->n_events; i > 0; i--) {
+        const Portside__Event *e = w->events[i - 1];
+        if (e->body_case == PORTSIDE__EVENT__BODY_ENTRY && e->entry->purge)
+            return e->entry->purge;
+    }
+    static const Portside__Purge none = PORTSIDE__PURGE__INIT;
+    fail();
+    return &none;
+}
+
+static void
+answer_purge(struct world *w, struct peer *peer, const char *ask_id,
+             uint64_t entries)
+{
+    char id[64];
+    Portside__PurgeDone body = PORTSIDE__PURGE_DONE__INIT;
+    Portside__Answer answer = PORTSIDE__ANSWER__INIT;
+    Portside__Call call = PORTSIDE__CALL__INIT;
+    snprintf(id, sizeof(id), "%s", ask_id);
+    body.entries = entries;
+    body.known = true;
+    answer.ask_id = id;
+    answer.body_case = PORTSIDE__ANSWER__BODY_PURGE;
+    answer.purge = &body;
+    call.body_case = PORTSIDE__CALL__BODY_ANSWER;
+    call.answer = &answer;
+    assert_code(ask(w, peer, &call), "ok");
+}
+
+static void
+a_purge_ends_when_all_have_answered(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a"), b = enroll(w, "b");
+    struct purged p;
+    hello(w, &a);
+    hello(w, &b);
+    purge(w, &p);
+    const Portside__Purge *message = last_purge(w);
+    assert_int_equal(message->kind, PORTSIDE__PURGE_KIND__PURGE_TABLE);
+    assert_string_equal(message->text, "items");
+    /* Who does not know the message drops all of the cache. */
+    const Portside__Event *e = w->events[w->n_events - 1];
+    assert_string_equal(e->entry->invalidation->cache_id, message->cache_id);
+    assert_int_equal(e->entry->invalidation->n_tables, 0);
+    answer_purge(w, &a, message->ask_id, 3);
+    answer_purge(w, &a, message->ask_id, 9); /* once */
+    answer_purge(w, &b, "another", 5);
+    advance(w, STEP);
+    assert_int_equal(p.ends, 0);
+    answer_purge(w, &b, message->ask_id, 4);
+    advance(w, STEP);
+    assert_int_equal(p.ends, 1);
+    assert_int_equal(p.number, e->entry->number);
+    assert_int_equal(purged_by(&p, &a)->purge.entries, 3);
+    assert_int_equal(purged_by(&p, &b)->purge.entries, 4);
+    assert_int_equal(purged_by(&p, &b)->state, PS_ASK_DONE);
+    answer_purge(w, &b, message->ask_id, 4); /* too late: no harm */
+}
+
+/* Silent ones are named; who applied the entry without a word has done it. */
+static void
+a_purge_does_not_wait_for_ever(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a"), b = enroll(w, "b"), c = enroll(w, "c");
+    struct purged p;
+    hello(w, &a);
+    hello(w, &c);
+    advance(w, LEASE + 200);
+    hello(w, &a);
+    hello(w, &b);
+    forget_events(w);
+    purge(w, &p);
+    for (int i = 0; i < 11; i++) {
+        advance(w, HEARTBEAT);
+        done(beat(w, &a, 0));
+        done(beat(w, &b, UINT64_MAX));
+    }
+    assert_int_equal(p.ends, 0);
+    advance(w, HEARTBEAT * 3);
+    assert_int_equal(p.ends, 1);
+    assert_int_equal(p.n, 3);
+    assert_int_equal(purged_by(&p, &a)->state, PS_ASK_OPEN);
+    assert_int_equal(purged_by(&p, &b)->state, PS_ASK_DONE);
+    assert_false(purged_by(&p, &b)->answered);
+    assert_int_equal(purged_by(&p, &c)->state, PS_ASK_LOST);
+}
+
+static void
+a_purge_of_nobody_is_over_at_once(void **state)
+{
+    struct world *w = *state;
+    struct purged p, cancelled;
+    struct ps_ask *ask = purge(w, &cancelled);
+    ps_fleet_ask_cancel(&ask);
+    assert_null(ask);
+    purge(w, &p);
+    advance(w, STEP);
+    assert_int_equal(p.ends, 1);
+    assert_int_equal(p.n, 0);
+    assert_int_equal(cancelled.ends, 0);
+    /* Whoever waits at the end is told. */
+    struct peer a = enroll(w, "a");
+    hello(w, &a);
+    purge(w, &p);
+    restart(w);
+    assert_int_equal(p.ends, 1);
+    assert_int_equal(purged_by(&p, &a)->state, PS_ASK_OPEN);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -1010,6 +1171,9 @@ main(void)
         T(held_replies_are_bounded_and_answered_at_the_end),
         T(a_run_collects_stages_and_times_out),
         T(a_run_without_agents_is_over_at_once),
+        T(a_purge_ends_when_all_have_answered),
+        T(a_purge_does_not_wait_for_ever),
+        T(a_purge_of_nobody_is_over_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

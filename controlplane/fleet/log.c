@@ -118,17 +118,22 @@ pack(const struct ps_ilog_batch *batch, size_t index, uint64_t number,
 {
     static char nothing[1];
     Portside__Invalidation item = *batch->items[index];
+    Portside__Purge purge = PORTSIDE__PURGE__INIT;
     /* protobuf-c has char * in its structs, but only reads them to pack. */
     union {
         const char *in;
         char *out;
     } agent_id = {.in = batch->agent_id ? batch->agent_id : nothing};
     coarsen(&item);
+    if (batch->purge)
+        purge = *batch->purge;
     Portside__LogEntry entry = PORTSIDE__LOG_ENTRY__INIT;
     entry.number = number;
     entry.agent_id = agent_id.out;
     entry.invalidation = &item;
     entry.ack_wanted = batch->ack_wanted;
+    if (batch->purge)
+        entry.purge = &purge;
     out->len = portside__log_entry__get_packed_size(&entry);
     out->bytes = malloc(out->len);
     if (!out->bytes)

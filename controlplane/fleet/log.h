@@ -35,6 +35,7 @@ struct ps_ilog_batch {
     Portside__Invalidation *const *items;
     size_t count; /* at least 1 */
     bool ack_wanted;
+    const Portside__Purge *purge; /* of a batch of one; or NULL */
 };
 /* Appends all or (PS_NO_MEMORY) none. *first gets the first one's number. */
 PS_MUST_USE enum ps_rc ps_ilog_append(struct ps_ilog *log,

@@ -373,7 +373,7 @@ suite('psctl', () => {
 
     const warm = [...ask, '--region', 'eu-west', '--repeat', '3', 'select name from items where id = 5'];
     assert.equal((await json(warm, { env: secret })).calls.at(-1).status, 'hit');
-    const { number } = await json(['cache', 'purge', 'main']);
+    const { number } = await json(['purge', 'main']);
     assert.ok(number >= 1);
     await waitUntil(async () => (await json(['agent', 'list'])).every((a) => a.appliedNumber >= number),
       { what: 'the purge everywhere' });

@@ -100,6 +100,7 @@ suite('roles of tokens', () => {
       ['PATCH', `/v1/caches/${mine.id}`, { name: 'renamed' }],
       ['DELETE', `/v1/caches/${mine.id}`],
       ['PUT', `/v1/caches/${mine.id}/purge`],
+      ['POST', `/v1/caches/${mine.id}/purge`, { table: 't' }],
       ['POST', `/v1/caches/${mine.id}/test`],
       ['POST', `/v1/caches/${mine.id}/rules`, { type: 'table', key: 't', mode: 'never' }],
       ['DELETE', `/v1/rules/${rule.id}`],
