@@ -11,6 +11,7 @@
 
 #include "agent/alive.h"
 #include "agent/credential.h"
+#include "agent/explain.h"
 #include "agent/front/front.h"
 #include "agent/link/uplink.h"
 #include "agent/metrics.h"
@@ -77,6 +78,13 @@ on_purge(void *arg, const struct ps_purge *purge, struct ps_purged *out)
 {
     struct agent *a = arg;
     ps_engine_purge(a->engine, purge, out);
+}
+
+static void
+on_explain(void *arg, const struct ps_uplink_explain *ask, struct ps_buf *out)
+{
+    struct agent *a = arg;
+    ps_agent_explain(a->engine, a->config, ask, out);
 }
 
 static void
@@ -278,6 +286,7 @@ make_core(struct agent *a, struct ps_err *err)
         .telemetry_ms = (uint64_t)s->telemetry_ms,
         .apply = on_apply,
         .purge = on_purge,
+        .explain = on_explain,
         .reconfigured = on_reconfigured,
         .revoked = on_revoked,
         .arg = a};

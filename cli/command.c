@@ -13,10 +13,11 @@
 #include <stdio.h>
 
 static const struct ps_command *const tables[] = {
-    ps_login_commands, ps_context_commands, ps_cache_commands,
-    ps_rule_commands,  ps_purge_commands,   ps_region_commands,
-    ps_agent_commands, ps_token_commands,   ps_query_commands,
-    ps_stats_commands, ps_audit_commands,   ps_status_commands};
+    ps_login_commands,  ps_context_commands, ps_cache_commands,
+    ps_rule_commands,   ps_purge_commands,   ps_explain_commands,
+    ps_region_commands, ps_agent_commands,   ps_token_commands,
+    ps_query_commands,  ps_stats_commands,   ps_audit_commands,
+    ps_status_commands};
 
 const char *const ps_command_groups[] = {"context", "cache", "rule", "region",
                                          "agent",   "token", NULL};

@@ -113,6 +113,7 @@ extern const struct ps_command ps_context_commands[];
 extern const struct ps_command ps_cache_commands[];
 extern const struct ps_command ps_rule_commands[];
 extern const struct ps_command ps_purge_commands[];
+extern const struct ps_command ps_explain_commands[];
 extern const struct ps_command ps_region_commands[];
 extern const struct ps_command ps_agent_commands[];
 extern const struct ps_command ps_token_commands[];

@@ -220,6 +220,17 @@ ps_policy_ask_all(struct ps_policy *policy, const struct ps_policy_ask *a,
     return verdict;
 }
 
+uint64_t
+ps_policy_peek(struct ps_policy *policy, const struct ps_policy_ask *a)
+{
+    PS_CHECK_OBJ(policy, POLICY_MAGIC);
+    pthread_mutex_lock(&policy->mutex);
+    const struct template *t = template_find(policy, template_id(a));
+    uint64_t ttl_ms = t ? learned_ttl(policy, t, a) : 0;
+    pthread_mutex_unlock(&policy->mutex);
+    return ttl_ms;
+}
+
 enum ps_policy_verdict
 ps_policy_ask(struct ps_policy *policy, const struct ps_policy_ask *a,
               uint64_t *ttl_ms)

@@ -63,6 +63,10 @@ struct ps_policy_answer {
 PS_MUST_USE enum ps_policy_verdict
 ps_policy_ask_all(struct ps_policy *policy, const struct ps_policy_ask *a,
                   struct ps_policy_answer *out);
+/* What automatic mode would give now, counting nothing; key and now_us do not
+ * matter. 0: the template is not known. */
+uint64_t ps_policy_peek(struct ps_policy *policy,
+                        const struct ps_policy_ask *a);
 /*
  * When the answer dies: born + ttl, less up to 10 % by the key's hash, so that
  * answers that were kept together do not expire together.

@@ -662,6 +662,50 @@ ps_store_sweep(struct ps_store *store, struct ps_str cache_id)
         store, (struct drop){.cache_id = cache_id, .invalid_only = true});
 }
 
+/* Buckets [from, from + DROP_STRIDE). False at the end of the index. */
+static bool
+shard_look(struct shard *shard, struct ps_store_look *look, size_t from)
+{
+    pthread_mutex_lock(&shard->mutex);
+    size_t end = PS_MIN(from + DROP_STRIDE, shard->n_buckets);
+    for (size_t i = from; i < end; i++) {
+        for (const struct ps_entry *at = shard->buckets[i]; at;
+             at = at->chain) {
+            struct ps_key key = ps_entry_key(at);
+            if (key.sql.len < look->sql.len ||
+                !ps_str_eq(ps_query_text(key.sql), look->sql) ||
+                !ps_str_eq(ps_space_cache_id(at->space), look->cache_id) ||
+                (look->database.ptr &&
+                 !ps_str_eq(ps_space_database(at->space), look->database)))
+                continue;
+            look->entries++;
+            if (ps_entry_check(at, look->now_us, look->revision) !=
+                PS_ENTRY_FRESH)
+                continue;
+            look->fresh++;
+            look->bound += ps_str_eq(key.bindings, look->bindings);
+            if (at->born_us >= look->born_us) {
+                look->born_us = at->born_us;
+                look->expires_us = at->expires_us;
+            }
+        }
+    }
+    bool more = end < shard->n_buckets;
+    pthread_mutex_unlock(&shard->mutex);
+    return more;
+}
+
+void
+ps_store_look(struct ps_store *store, struct ps_store_look *look)
+{
+    PS_CHECK_OBJ(store, STORE_MAGIC);
+    for (unsigned i = 0; i < store->n_shards; i++) {
+        size_t from = 0;
+        while (shard_look(&store->shards[i], look, from))
+            from += DROP_STRIDE;
+    }
+}
+
 void
 ps_store_stats(struct ps_store *store, struct ps_store_stats *out)
 {

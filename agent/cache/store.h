@@ -124,6 +124,21 @@ void ps_store_drop(struct ps_store *store, struct ps_str cache_id);
  * many they were. */
 uint64_t ps_store_sweep(struct ps_store *store, struct ps_str cache_id);
 
+/* What is in memory for one text of SQL, whoever asked with whatever bindings.
+ * Looks at every entry, some at a time: for a person's question. */
+struct ps_store_look {
+    struct ps_str cache_id;
+    struct ps_str database; /* absent: any */
+    struct ps_str sql;      /* as ps_query_text() gives it of a key's */
+    struct ps_str bindings; /* as in a key */
+    uint64_t now_us, revision;
+    /* out: */
+    uint64_t entries, fresh;      /* fresh: that could be served */
+    uint64_t bound;               /* of the fresh ones, with these bindings */
+    uint64_t born_us, expires_us; /* of the youngest fresh one */
+};
+void ps_store_look(struct ps_store *store, struct ps_store_look *look);
+
 struct ps_store_stats {
     /* bytes include index, ghosts and the spaces' stamps */
     uint64_t bytes, entries, max_bytes;

@@ -1,10 +1,15 @@
 /*
  * What the control plane asks of every agent, and the answers. A purge comes in
  * the log (log.c), in order with the changes; it is done before the answer is
- * sent, so an answer means that nothing older is served from here.
+ * sent, so an answer means that nothing older is served from here. A question
+ * comes as an event, which may be lost: then there is no answer.
  */
 #include "agent/link/codec.h"
 #include "agent/link/uplink_private.h"
+
+enum {
+    EXPLAINED_MAX = 512 << 10
+};
 
 static void
 ignore_reply(struct ps_uplink_call *call, const Portside__Reply *reply)
@@ -45,4 +50,28 @@ ps_uplink_purge(struct ps_uplink *u, const Portside__Purge *message)
     answer.purge = &done;
     send_answer(u, &answer);
     return true;
+}
+
+void
+ps_uplink_asked(struct ps_uplink *u, const Portside__Ask *message)
+{
+    struct ps_uplink_explain ask;
+    struct ps_buf json;
+    if (message->body_case != PORTSIDE__ASK__BODY_EXPLAIN ||
+        ps_codec_explain(message->explain, &ask) != PS_OK)
+        return; /* of a newer control plane */
+    ps_buf_init(&json, EXPLAINED_MAX);
+    u->conf.explain(u->conf.arg, &ask, &json);
+    Portside__Explained explained;
+    portside__explained__init(&explained);
+    Portside__Answer answer;
+    portside__answer__init(&answer);
+    ps_buf_append_char(&json, '\0');
+    if (ps_buf_rc(&json) == PS_OK)
+        explained.json = json.data;
+    answer.ask_id = message->ask_id;
+    answer.body_case = PORTSIDE__ANSWER__BODY_EXPLAIN;
+    answer.explain = &explained;
+    send_answer(u, &answer);
+    ps_buf_done(&json);
 }

@@ -8,6 +8,7 @@
 #include "agent/cache/change.h"
 #include "agent/cache/purge.h"
 #include "agent/config/config.h"
+#include "agent/link/uplink.h"
 #include "common/err.h"
 #include "proto/portside.pb-c.h"
 
@@ -31,6 +32,10 @@ void ps_codec_change_done(struct ps_codec_change *change);
 /* Points into the message. PS_BAD_REQUEST when it is not usable. */
 PS_MUST_USE enum ps_rc ps_codec_purge(const Portside__Purge *message,
                                       struct ps_purge *out);
+
+/* Likewise. */
+PS_MUST_USE enum ps_rc ps_codec_explain(const Portside__Explain *message,
+                                        struct ps_uplink_explain *out);
 
 /* A message of its own memory out of a change; NULL without memory. Free with
  * portside__invalidation__free_unpacked(m, NULL). */

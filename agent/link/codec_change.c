@@ -1,4 +1,5 @@
-/* What a write changed, to and from the wire. See codec.h. */
+/* What a write changed, and what is asked, to and from the wire. See codec.h.
+ */
 #include "agent/link/codec.h"
 #include "common/tls.h"
 
@@ -122,6 +123,20 @@ ps_codec_purge(const Portside__Purge *m, struct ps_purge *out)
                              .id = m->id};
     if (m->text[0] != '\0')
         out->text = ps_str_of(m->text);
+    return PS_OK;
+}
+
+enum ps_rc
+ps_codec_explain(const Portside__Explain *m, struct ps_uplink_explain *out)
+{
+    if (!ps_uuid_valid(ps_str_of(m->cache_id)) || m->sql[0] == '\0')
+        return PS_BAD_REQUEST;
+    *out = (struct ps_uplink_explain){.cache_id = ps_str_of(m->cache_id),
+                                      .sql = ps_str_of(m->sql)};
+    if (m->database[0] != '\0')
+        out->database = ps_str_of(m->database);
+    if (m->bindings[0] != '\0')
+        out->bindings = ps_str_of(m->bindings);
     return PS_OK;
 }
 

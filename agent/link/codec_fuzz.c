@@ -92,6 +92,11 @@ check_event(const uint8_t *data, size_t size)
         if (conf)
             ps_cache_conf_unref(&conf);
     }
+    struct ps_uplink_explain ask;
+    if (event->body_case == PORTSIDE__EVENT__BODY_ASK &&
+        event->ask->body_case == PORTSIDE__ASK__BODY_EXPLAIN &&
+        ps_codec_explain(event->ask->explain, &ask) == PS_OK)
+        FUZZ_CHECK(ask.cache_id.len == 36 && ask.sql.len > 0);
     FUZZ_CHECK(ps_codec_pack(&event->base, &packed, &len) == PS_OK);
     free(packed);
     portside__event__free_unpacked(event, NULL);

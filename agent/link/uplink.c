@@ -332,6 +332,9 @@ on_event(void *arg, struct ps_str body)
             strcmp(e->probe->agent_id, u->conf.state->agent_id) == 0)
             ps_prober_request(u->prober, e->probe);
         break;
+    case PORTSIDE__EVENT__BODY_ASK:
+        ps_uplink_asked(u, e->ask);
+        break;
     case PORTSIDE__EVENT__BODY_REVOKED_AGENT_ID:
         if (strcmp(e->revoked_agent_id, u->conf.state->agent_id) == 0)
             end_revoked(u);

@@ -23,10 +23,19 @@
 #include "agent/config/config.h"
 #include "agent/link/state.h"
 #include "agent/telemetry/collector.h"
+#include "common/buf.h"
 #include "common/err.h"
 #include "common/io/loop.h"
 
 struct ps_uplink;
+
+/* A person's question about a statement. */
+struct ps_uplink_explain {
+    struct ps_str cache_id;
+    struct ps_str database; /* absent: the one that is known here */
+    struct ps_str sql;      /* as clients of POST /sql send it */
+    struct ps_str bindings; /* JSON, or absent */
+};
 
 struct ps_uplink_conf {
     struct ps_loop *loop;         /* runs on the link's thread */
@@ -42,6 +51,9 @@ struct ps_uplink_conf {
     /* An operator's purge, in order with the changes; likewise. */
     void (*purge)(void *arg, const struct ps_purge *purge,
                   struct ps_purged *out);
+    /* Writes a JSON object; fails by out's size only. */
+    void (*explain)(void *arg, const struct ps_uplink_explain *ask,
+                    struct ps_buf *out);
     /* The definitions in config were replaced. */
     void (*reconfigured)(void *arg);
     /* The control plane revoked this agent: it must stop serving, because

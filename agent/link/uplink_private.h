@@ -121,6 +121,7 @@ void ps_uplink_fetch(struct ps_uplink *uplink);
 /* False: not understood. */
 PS_MUST_USE bool ps_uplink_purge(struct ps_uplink *uplink,
                                  const Portside__Purge *message);
+void ps_uplink_asked(struct ps_uplink *uplink, const Portside__Ask *message);
 
 /* config.c */
 void ps_uplink_load_config(struct ps_uplink *uplink);

@@ -30,6 +30,33 @@ static const char *const reason_codes[] = {
 #undef X
 };
 
+static const char *const reason_sentences[] = {
+#define X(name, code, sentence) sentence,
+    PS_REASON_TABLE(X)
+#undef X
+};
+
+/* The catalogue's own. */
+static const char *
+sentence_of_catalog(const char *code)
+{
+    if (strcmp(code, "hidden_structure") == 0)
+        return "the database hides foreign keys from the user who asked";
+    return strcmp(code, "sequence") == 0 ? "a sequence is read" : "";
+}
+
+const char *
+ps_reason_sentence(const char *code)
+{
+    for (size_t i = 0; i < PS_ARRAY_LEN(reason_codes); i++)
+        if (strcmp(reason_codes[i], code) == 0)
+            return reason_sentences[i];
+    for (int r = 0; r < PS_SQL_REASON_COUNT; r++)
+        if (strcmp(ps_sql_reason_code((enum ps_sql_reason)r), code) == 0)
+            return ps_sql_reason_sentence((enum ps_sql_reason)r);
+    return sentence_of_catalog(code);
+}
+
 const char *
 ps_reason_code(enum ps_reason reason)
 {

@@ -124,7 +124,9 @@ adjust(struct ps_engine *engine, struct ps_str id, struct ps_known *known)
     if (known->conf && known->conf != now) {
         if (!now || !ps_cache_conf_same_origin(known->conf, now))
             forget_origin(engine, id);
-        ps_store_drop(engine->store, id);
+        /* A snapshot brings every definition anew, changed or not. */
+        if (!now || now->revision != known->conf->revision)
+            ps_store_drop(engine->store, id);
     }
     ps_cache_conf_unref(&known->conf);
     known->conf = now;

@@ -24,6 +24,7 @@
 #include "agent/telemetry/tally.h"
 #include "agent/telemetry/trace.h"
 #include "common/arena.h"
+#include "common/buf.h"
 #include "common/err.h"
 #include "common/io/loop.h"
 
@@ -277,6 +278,24 @@ void ps_engine_apply(struct ps_engine *engine, const struct ps_change *change);
 /* An operator's purge, likewise. *out says what became of it. */
 void ps_engine_purge(struct ps_engine *engine, const struct ps_purge *purge,
                      struct ps_purged *out);
+/*
+ * What would be done with this statement here and why, as a JSON object
+ * (proto/openapi.yaml, Explanation), with the user's own words but for no
+ * value that is bound. Asks nobody; any thread.
+ */
+struct ps_explain {
+    struct ps_str cache_id;
+    struct ps_str database;     /* absent: that of which there is a catalogue */
+    struct ps_str key_sql;      /* as in struct ps_req */
+    struct ps_str key_bindings; /* likewise; of no use unless bound */
+    const struct ps_statement *statement; /* as the origin would get it */
+    bool bound;                           /* its parameters have values */
+    struct ps_arena *arena;
+};
+/* PS_CACHE_NOT_FOUND, PS_NO_MEMORY, PS_TOO_BIG. */
+PS_MUST_USE enum ps_rc ps_engine_explain(struct ps_engine *engine,
+                                         const struct ps_explain *ask,
+                                         struct ps_buf *out);
 /* Definitions changed: pools and answers of the caches concerned are adjusted.
  * After ps_config_replace; any thread. */
 void ps_engine_reconfigured(struct ps_engine *engine);

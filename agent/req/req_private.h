@@ -95,7 +95,8 @@ struct ps_engine {
 /* What the definition's rules say about one read (rules.c). */
 struct ps_session; /* session.h */
 struct ps_rule_choice {
-    bool found; /* otherwise the cache's default counts */
+    bool found;                 /* otherwise the cache's default counts */
+    const struct ps_rule *rule; /* of several the strictest; borrowed */
     enum ps_rule_mode mode;
     uint64_t ttl_ms; /* AUTO: at most */
     uint64_t stale_if_error_ms, stale_while_revalidate_ms;
@@ -306,7 +307,17 @@ void ps_run_release(struct ps_run *run, enum ps_pool_verdict verdict);
 
 /* ---- rules.c ---- */
 
-/* Of a cacheable read, whose tables are known. */
+/* A cacheable read, whose tables are known. */
+struct ps_rule_ask {
+    const struct ps_cache_conf *conf;
+    struct ps_str key_sql;
+    uint64_t fingerprint;
+    const struct ps_table_name *tables;
+    size_t n_tables;
+    struct ps_arena *arena;
+};
+struct ps_rule_choice ps_rule_find(const struct ps_rule_ask *ask);
+/* The same of a run. */
 struct ps_rule_choice ps_run_rule(const struct ps_run *run);
 
 /* ---- own.c ---- */
@@ -347,6 +358,12 @@ void ps_run_verify(struct ps_run *run);
 /* ---- step_plan.c ---- */
 
 enum ps_dialect ps_dialect_of(enum ps_provider provider);
+/* What is bound, in the arena; NULL without memory. */
+const struct ps_sql_bindings *ps_bindings_of(const struct ps_statement *st,
+                                             struct ps_arena *arena);
+/* Do the stamps of these tables lie in this database's space? */
+bool ps_stays_home(enum ps_provider provider, struct ps_str database,
+                   const struct ps_table_name *tables, size_t n);
 enum ps_dialect ps_run_dialect(const struct ps_run *run);
 
 /* ---- step_execute.c ---- */
@@ -363,5 +380,7 @@ struct ps_policy_ask ps_run_policy_ask(const struct ps_run *run);
 /* ---- reasons ---- */
 
 const char *ps_reason_code(enum ps_reason reason);
+/* Of a code, wherever it comes from; "" when it has none. */
+const char *ps_reason_sentence(const char *code);
 
 #endif

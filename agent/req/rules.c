@@ -15,11 +15,11 @@
 #include "agent/req/req_private.h"
 
 static const struct ps_rule *
-find_query(const struct ps_run *run)
+find_query(const struct ps_rule_ask *ask)
 {
-    struct ps_str sql = ps_query_text(run->req->key_sql);
-    for (size_t i = 0; i < run->conf->n_rules; i++) {
-        const struct ps_rule *rule = &run->conf->rules[i];
+    struct ps_str sql = ps_query_text(ask->key_sql);
+    for (size_t i = 0; i < ask->conf->n_rules; i++) {
+        const struct ps_rule *rule = &ask->conf->rules[i];
         if (rule->type == PS_RULE_QUERY &&
             ps_str_eq(ps_query_text(ps_str_of(rule->key)), sql))
             return rule;
@@ -29,27 +29,28 @@ find_query(const struct ps_run *run)
 
 /* A template is known by a statement of it; 0: that is none. */
 static uint64_t
-fingerprint_of(const struct ps_run *run, struct ps_rule *rule)
+fingerprint_of(const struct ps_rule_ask *ask, struct ps_rule *rule)
 {
     uint64_t known =
         atomic_load_explicit(&rule->fingerprint, memory_order_relaxed);
     struct ps_str text;
     if (known)
         return known;
-    if (ps_sql_template(ps_run_dialect(run), 0, ps_str_of(rule->key),
-                        run->req->arena, &text, &known) != PS_OK)
+    if (ps_sql_template(ps_dialect_of(ask->conf->provider), 0,
+                        ps_str_of(rule->key), ask->arena, &text,
+                        &known) != PS_OK)
         return 0;
     atomic_store_explicit(&rule->fingerprint, known, memory_order_relaxed);
     return known;
 }
 
 static const struct ps_rule *
-find_template(const struct ps_run *run)
+find_template(const struct ps_rule_ask *ask)
 {
-    for (size_t i = 0; i < run->conf->n_rules; i++) {
-        struct ps_rule *rule = &run->conf->rules[i];
+    for (size_t i = 0; i < ask->conf->n_rules; i++) {
+        struct ps_rule *rule = &ask->conf->rules[i];
         if (rule->type == PS_RULE_TEMPLATE &&
-            fingerprint_of(run, rule) == run->analysis->fingerprint)
+            fingerprint_of(ask, rule) == ask->fingerprint)
             return rule;
     }
     return NULL;
@@ -57,11 +58,11 @@ find_template(const struct ps_run *run)
 
 /* The one that names the schema too goes first. */
 static const struct ps_rule *
-find_table(const struct ps_run *run, const struct ps_table_name *table)
+find_table(const struct ps_rule_ask *ask, const struct ps_table_name *table)
 {
     const struct ps_rule *found = NULL;
-    for (size_t i = 0; i < run->conf->n_rules; i++) {
-        const struct ps_rule *rule = &run->conf->rules[i];
+    for (size_t i = 0; i < ask->conf->n_rules; i++) {
+        const struct ps_rule *rule = &ask->conf->rules[i];
         if (rule->type != PS_RULE_TABLE)
             continue;
         struct ps_str key = ps_str_of(rule->key);
@@ -78,6 +79,7 @@ alone(const struct ps_rule *rule)
 {
     return (struct ps_rule_choice){
         .found = true,
+        .rule = rule,
         .mode = rule->mode,
         .ttl_ms = rule->mode == PS_RULE_AUTO && rule->ttl_ms == 0
                       ? UINT64_MAX
@@ -90,6 +92,10 @@ alone(const struct ps_rule *rule)
 static struct ps_rule_choice
 both(struct ps_rule_choice a, struct ps_rule_choice b)
 {
+    bool stricter = b.mode == PS_RULE_NEVER ||
+                    (a.mode != PS_RULE_NEVER && b.ttl_ms < a.ttl_ms);
+    if (stricter)
+        a.rule = b.rule;
     if (a.mode == PS_RULE_NEVER || b.mode == PS_RULE_NEVER)
         a.mode = PS_RULE_NEVER;
     else if (b.mode == PS_RULE_AUTO)
@@ -102,22 +108,34 @@ both(struct ps_rule_choice a, struct ps_rule_choice b)
 }
 
 struct ps_rule_choice
-ps_run_rule(const struct ps_run *run)
+ps_rule_find(const struct ps_rule_ask *ask)
 {
     const struct ps_rule_choice none = {.found = false};
     struct ps_rule_choice choice = none;
-    if (run->conf->n_rules == 0)
+    if (ask->conf->n_rules == 0)
         return none;
-    const struct ps_rule *rule = find_query(run);
+    const struct ps_rule *rule = find_query(ask);
     if (!rule)
-        rule = find_template(run);
+        rule = find_template(ask);
     if (rule)
         return alone(rule);
-    for (size_t i = 0; i < run->n_tables; i++) {
-        rule = find_table(run, &run->tables[i]);
+    for (size_t i = 0; i < ask->n_tables; i++) {
+        rule = find_table(ask, &ask->tables[i]);
         if (!rule)
             return none;
         choice = i ? both(choice, alone(rule)) : alone(rule);
     }
     return choice;
+}
+
+struct ps_rule_choice
+ps_run_rule(const struct ps_run *run)
+{
+    const struct ps_rule_ask ask = {.conf = run->conf,
+                                    .key_sql = run->req->key_sql,
+                                    .fingerprint = run->analysis->fingerprint,
+                                    .tables = run->tables,
+                                    .n_tables = run->n_tables,
+                                    .arena = run->req->arena};
+    return ps_rule_find(&ask);
 }

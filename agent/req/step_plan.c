@@ -208,11 +208,9 @@ value_of(const struct ps_param *param)
 }
 
 /* NULL: nothing is known of them. */
-static const struct ps_sql_bindings *
-bindings_of(struct ps_run *run)
+const struct ps_sql_bindings *
+ps_bindings_of(const struct ps_statement *statement, struct ps_arena *arena)
 {
-    const struct ps_statement *statement = &run->statement;
-    struct ps_arena *arena = run->req->arena;
     struct ps_sql_bindings *bindings = ps_arena_alloc(arena, sizeof(*bindings));
     struct ps_sql_value *values =
         ps_arena_alloc(arena, (statement->n_params + 1) * sizeof(*values));
@@ -227,18 +225,24 @@ bindings_of(struct ps_run *run)
 
 /* MySQL: a table of another database than the session's has its stamps in
  * another space. */
+bool
+ps_stays_home(enum ps_provider provider, struct ps_str database,
+              const struct ps_table_name *tables, size_t n)
+{
+    if (provider != PS_PROVIDER_MYSQL && provider != PS_PROVIDER_MARIADB)
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        if (!ps_str_eq(tables[i].schema, database))
+            return false;
+    }
+    return true;
+}
+
 static bool
 stays_home(const struct ps_run *run, const struct ps_table_name *tables,
            size_t n)
 {
-    if (run->conf->provider != PS_PROVIDER_MYSQL &&
-        run->conf->provider != PS_PROVIDER_MARIADB)
-        return true;
-    for (size_t i = 0; i < n; i++) {
-        if (!ps_str_eq(tables[i].schema, run->req->database))
-            return false;
-    }
-    return true;
+    return ps_stays_home(run->conf->provider, run->req->database, tables, n);
 }
 
 static bool
@@ -266,7 +270,7 @@ ps_step_decide(struct ps_run *run)
     /* A transaction that spans requests may have said USE. */
     const struct ps_catalog_text text = {
         .analysis = run->analysis,
-        .bindings = bindings_of(run),
+        .bindings = ps_bindings_of(&run->statement, run->req->arena),
         .database = run->in_session ? PS_STR_NONE : run->req->database};
     run->change = (struct ps_change){.cache_id = ps_str_of(run->conf->id),
                                      .database = run->req->database};

@@ -118,6 +118,8 @@ PS_MUST_USE enum ps_rc api_put_rules(struct api_request *request,
                                      struct ps_err *err);
 /* purge.c */
 api_handler api_purge_cache;
+/* explain.c */
+api_handler api_explain;
 /* rules.c */
 /* body into rule, whose id, cache and times are set. */
 PS_MUST_USE enum ps_rc

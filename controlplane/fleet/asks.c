@@ -2,8 +2,9 @@
  * What all agents are asked or told, and answer: who was asked, what each said,
  * and when it is over.
  *
- *   api --purge--> log (an entry, in order) --> every agent
- *   done <-- all answered, or time is over <--- answer (call)
+ *   api --purge----> log (an entry, in order) --> every agent
+ *       --explain--> event -------------------->
+ *   done <-- all answered, or time is over <----- answer (call)
  *
  * A purge rides in the log, so that an agent that missed the event fetches it;
  * its answer only says how much there was. Where that did not come (an agent of
@@ -15,13 +16,19 @@
 
 #include <stdlib.h>
 
+enum {
+    EXPLAINED_MAX = 512 << 10 /* bytes of one agent's */
+};
+
 struct ps_ask {
     struct ps_link link;
     struct ps_fleet *fleet;
     struct ps_timer timer;
     char id[37];
+    bool explains;   /* else it purges */
     uint64_t number; /* of the log; 0: none */
     struct ps_ask_result *results;
+    char **json; /* of each, owned; NULL: none */
     size_t n, n_open;
     ps_ask_fn *fn; /* NULL: cancelled */
     void *arg;
@@ -33,6 +40,9 @@ ask_free(struct ps_ask *ask)
     ps_timer_stop(&ask->timer);
     if (ps_link_linked(&ask->link))
         ps_list_remove(&ask->fleet->asks, &ask->link);
+    for (size_t i = 0; i < ask->n; i++)
+        free(ask->json[i]);
+    free(ask->json);
     free(ask->results);
     free(ask);
 }
@@ -95,8 +105,9 @@ add_results(struct ps_ask *ask)
     while ((member = ps_sessions_next(ask->fleet->sessions, &at)))
         n += concerns(member);
     ask->results = calloc(n + 1, sizeof(*ask->results));
+    ask->json = calloc(n + 1, sizeof(*ask->json));
     at = 0;
-    while (ask->results &&
+    while (ask->results && ask->json &&
            (member = ps_sessions_next(ask->fleet->sessions, &at))) {
         if (!concerns(member))
             continue;
@@ -107,7 +118,7 @@ add_results(struct ps_ask *ask)
         r->state = member->lost ? PS_ASK_LOST : PS_ASK_OPEN;
         ask->n_open += r->state == PS_ASK_OPEN;
     }
-    return ask->results != NULL;
+    return ask->results && ask->json;
 }
 
 /* Linked, with its time limit; nothing is sent yet. NULL: err says why. */
@@ -116,7 +127,7 @@ ask_new(struct ps_fleet *fleet, ps_ask_fn *fn, void *arg, struct ps_err *err)
 {
     if (fleet->asks.count >= PS_FLEET_ASKS_MAX) {
         (void)ps_err_set(err, PS_TOO_MANY_REQUESTS,
-                         "too many purges are under way; try again shortly");
+                         "too much of this is under way; try again shortly");
         return NULL;
     }
     struct ps_ask *ask = calloc(1, sizeof(*ask));
@@ -168,6 +179,47 @@ ps_fleet_purge_ask(struct ps_fleet *fleet, const struct ps_fleet_purge *purge,
     return PS_OK;
 }
 
+static size_t
+count_explains(const struct ps_fleet *fleet)
+{
+    size_t n = 0;
+    PS_LIST_FOREACH_SAFE(&fleet->asks, it, next)
+        n += PS_CONTAINER_OF(it, struct ps_ask, link)->explains;
+    return n;
+}
+
+enum ps_rc
+ps_fleet_explain_ask(struct ps_fleet *fleet,
+                     const struct ps_fleet_explain *what, ps_ask_fn *fn,
+                     void *arg, struct ps_ask **out, struct ps_err *err)
+{
+    PS_CHECK_OBJ(fleet, FLEET_MAGIC);
+    if (count_explains(fleet) >= PS_FLEET_EXPLAINS_MAX)
+        return ps_err_set(err, PS_TOO_MANY_REQUESTS,
+                          "too many statements are being explained; try again "
+                          "shortly");
+    struct ps_ask *ask = ask_new(fleet, fn, arg, err);
+    if (!ask)
+        return err->rc;
+    ask->explains = true;
+    Portside__Explain explain = PORTSIDE__EXPLAIN__INIT;
+    Portside__Ask message = PORTSIDE__ASK__INIT;
+    Portside__Event event = PORTSIDE__EVENT__INIT;
+    explain.cache_id = fleet_lend(what->cache_id);
+    explain.database = fleet_lend(what->database);
+    explain.sql = fleet_lend(what->sql);
+    explain.bindings = fleet_lend(what->bindings);
+    message.ask_id = ask->id;
+    message.body_case = PORTSIDE__ASK__BODY_EXPLAIN;
+    message.explain = &explain;
+    event.epoch = fleet->epoch;
+    event.body_case = PORTSIDE__EVENT__BODY_ASK;
+    event.ask = &message;
+    fleet_send_event(fleet, &event);
+    *out = ask;
+    return PS_OK;
+}
+
 /* ------------------------------------------------------------- answers */
 
 static struct ps_ask *
@@ -190,22 +242,43 @@ find_result(struct ps_ask *ask, const char *agent_id)
     return NULL;
 }
 
+static void
+take_purge(struct ps_ask_result *r, const Portside__PurgeDone *body)
+{
+    r->purge.entries = PS_MIN(body->entries, (uint64_t)INT64_MAX);
+    r->purge.id = body->id;
+    r->purge.known = body->known;
+    r->purge.wider = body->wider;
+}
+
+/* Too long, or no memory: answered, with nothing. */
+static void
+take_json(struct ps_ask *ask, struct ps_ask_result *r, const char *json)
+{
+    char **to = &ask->json[r - ask->results];
+    if (json[0] && strlen(json) <= EXPLAINED_MAX)
+        *to = strdup(json);
+    r->json = ps_str_of(*to);
+}
+
 void
 fleet_answered(struct ps_fleet *fleet, const char *agent_id,
                const Portside__Answer *body)
 {
     struct ps_ask *ask = find_ask(fleet, body->ask_id);
     struct ps_ask_result *r = ask ? find_result(ask, agent_id) : NULL;
-    if (!r || r->state == PS_ASK_DONE ||
-        body->body_case != PORTSIDE__ANSWER__BODY_PURGE)
+    Portside__Answer__BodyCase wanted = ask && ask->explains
+                                            ? PORTSIDE__ANSWER__BODY_EXPLAIN
+                                            : PORTSIDE__ANSWER__BODY_PURGE;
+    if (!r || r->state == PS_ASK_DONE || body->body_case != wanted)
         return;
     bool was_open = r->state == PS_ASK_OPEN;
     r->state = PS_ASK_DONE;
     r->answered = true;
-    r->purge.entries = PS_MIN(body->purge->entries, (uint64_t)INT64_MAX);
-    r->purge.id = body->purge->id;
-    r->purge.known = body->purge->known;
-    r->purge.wider = body->purge->wider;
+    if (ask->explains)
+        take_json(ask, r, body->explain->json);
+    else
+        take_purge(r, body->purge);
     if (was_open && --ask->n_open == 0)
         ps_timer_start_ms(&ask->timer, 0);
 }

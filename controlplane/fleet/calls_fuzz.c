@@ -4,7 +4,8 @@
  * real.
  *
  * Input: a byte of modes, then a packed call. Mode 1: it comes within an
- * agent's session (the ids in the call are replaced).
+ * agent's session (the ids in the call are replaced), and agents have been
+ * asked something: to purge, or with 2 to explain.
  */
 #include "common/clock.h"
 #include "common/log.h"
@@ -15,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-    IN_SESSION = 1
+    IN_SESSION = 1,
+    EXPLAINS = 2
 };
 
 static char dir[64], session_id[64], session_secret[80], ask_id[64];
@@ -36,6 +38,8 @@ on_publish(void *arg, struct ps_str event)
     FUZZ_CHECK(e);
     if (e->body_case == PORTSIDE__EVENT__BODY_ENTRY && e->entry->purge)
         snprintf(ask_id, sizeof(ask_id), "%s", e->entry->purge->ask_id);
+    if (e->body_case == PORTSIDE__EVENT__BODY_ASK)
+        snprintf(ask_id, sizeof(ask_id), "%s", e->ask->ask_id);
     portside__event__free_unpacked(e, NULL);
 }
 
@@ -144,14 +148,18 @@ on_asked(void *arg, const struct ps_ask_end *end)
 
 /* So that an answer may find what it answers, whatever id it says. */
 static void
-purge(Portside__Call *in)
+ask_something(Portside__Call *in, bool explain)
 {
+    static const struct ps_fleet_explain text = {.cache_id = agent_id,
+                                                 .sql = "select 1"};
     static const struct ps_fleet_purge what = {.cache_id = agent_id,
                                                .kind = PS_FLEET_PURGE_CACHE};
     struct ps_ask *ask;
     struct ps_err err;
-    FUZZ_CHECK(ps_fleet_purge_ask(fleet, &what, on_asked, NULL, &ask, &err) ==
-               PS_OK);
+    FUZZ_CHECK((explain ? ps_fleet_explain_ask(fleet, &text, on_asked, NULL,
+                                               &ask, &err)
+                        : ps_fleet_purge_ask(fleet, &what, on_asked, NULL, &ask,
+                                             &err)) == PS_OK);
     asked++;
     if (in->body_case != PORTSIDE__CALL__BODY_ANSWER)
         return;
@@ -203,7 +211,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             return 0;
         say_hello();
         expected++;
-        purge(call);
+        ask_something(call, mode & EXPLAINS);
         call_in_session(call);
         portside__call__free_unpacked(call, NULL);
     } else {

@@ -48,6 +48,7 @@ enum {
     PS_FLEET_PROBE_TIMEOUT_MS = 20000,
     PS_FLEET_ASK_TIMEOUT_MS = 5000,
     PS_FLEET_ASKS_MAX = 64,
+    PS_FLEET_EXPLAINS_MAX = 8, /* of them */
     PS_FLEET_TEXT_MAX = 64 << 10,
     /* Publishes whose reply is held at a time; the bus must take more calls
      * than that. */
@@ -75,7 +76,8 @@ PS_MUST_USE enum ps_rc ps_fleet_purge(struct ps_fleet *fleet,
                                       const char *cache_id, uint64_t *number,
                                       struct ps_err *err);
 /*
- * Something that every agent is asked, or told, and answers: a purge. It ends
+ * Something that every agent is asked, or told, and answers: a purge, or what
+ * would be done with a statement. It ends
  * when all that are connected have answered, after PS_FLEET_ASK_TIMEOUT_MS at
  * the latest, or with the fleet. An agent that is lost cannot answer; what
  * was purged meanwhile it drops before it serves anything from memory again.
@@ -95,6 +97,8 @@ struct ps_ask_result {
         uint64_t entries, id;
         bool known, wider;
     } purge;
+    /* Of an explanation: what the agent wrote, JSON or not; or absent. */
+    struct ps_str json;
 };
 struct ps_ask_end {
     uint64_t number; /* of the log, of a purge */
@@ -125,6 +129,17 @@ PS_MUST_USE enum ps_rc ps_fleet_purge_ask(struct ps_fleet *fleet,
                                           ps_ask_fn *fn, void *arg,
                                           struct ps_ask **ask,
                                           struct ps_err *err);
+struct ps_fleet_explain {
+    const char *cache_id;
+    const char *database; /* NULL: the one that each knows */
+    const char *sql;      /* PS_FLEET_TEXT_MAX bytes, as the next */
+    const char *bindings; /* JSON, or NULL */
+};
+PS_MUST_USE enum ps_rc ps_fleet_explain_ask(struct ps_fleet *fleet,
+                                            const struct ps_fleet_explain *what,
+                                            ps_ask_fn *fn, void *arg,
+                                            struct ps_ask **ask,
+                                            struct ps_err *err);
 /* Asks every connected agent to try the cache's origin. */
 PS_MUST_USE enum ps_rc ps_fleet_probe(struct ps_fleet *fleet,
                                       const struct ps_cache_def *def,

@@ -1142,6 +1142,70 @@ a_purge_of_nobody_is_over_at_once(void **state)
     assert_int_equal(purged_by(&p, &a)->state, PS_ASK_OPEN);
 }
 
+/* ------------------------------------------------------- explanations */
+
+struct explained {
+    int ends;
+    char json[64];
+    bool answered;
+};
+
+static void
+on_explained(void *arg, const struct ps_ask_end *end)
+{
+    struct explained *x = arg;
+    x->ends++;
+    assert_int_equal(end->n, 1);
+    x->answered = end->results[0].answered;
+    snprintf(x->json, sizeof(x->json), "%.*s",
+             PS_STR_ARG(end->results[0].json));
+}
+
+static void
+a_question_reaches_agents_and_comes_back(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a");
+    struct explained x[PS_FLEET_EXPLAINS_MAX + 1] = {0};
+    struct ps_ask *asks[PS_FLEET_EXPLAINS_MAX + 1];
+    const struct ps_fleet_explain what = {
+        .cache_id = "c0a80101-0000-4000-8000-000000000009", .sql = "select 1"};
+    char json[] = "{\"class\":\"read\"}", id[64];
+    hello(w, &a);
+    for (size_t i = 0; i < PS_FLEET_EXPLAINS_MAX; i++)
+        assert_int_equal(ps_fleet_explain_ask(w->fleet, &what, on_explained,
+                                              &x[i], &asks[i], NULL),
+                         PS_OK);
+    struct ps_err err;
+    assert_int_equal(ps_fleet_explain_ask(w->fleet, &what, on_explained, &x[0],
+                                          &asks[0], &err),
+                     PS_TOO_MANY_REQUESTS);
+    const Portside__Event *e = w->events[w->n_events - 1];
+    assert_int_equal(e->body_case, PORTSIDE__EVENT__BODY_ASK);
+    assert_string_equal(e->ask->explain->sql, "select 1");
+    snprintf(id, sizeof(id), "%s", e->ask->ask_id);
+    answer_purge(w, &a, id, 1); /* is no answer to that */
+    Portside__Explained body = PORTSIDE__EXPLAINED__INIT;
+    Portside__Answer answer = PORTSIDE__ANSWER__INIT;
+    Portside__Call call = PORTSIDE__CALL__INIT;
+    body.json = json;
+    answer.ask_id = id;
+    answer.body_case = PORTSIDE__ANSWER__BODY_EXPLAIN;
+    answer.explain = &body;
+    call.body_case = PORTSIDE__CALL__BODY_ANSWER;
+    call.answer = &answer;
+    assert_code(ask(w, &a, &call), "ok");
+    advance(w, STEP);
+    const struct explained *last = &x[PS_FLEET_EXPLAINS_MAX - 1];
+    assert_int_equal(last->ends, 1);
+    assert_string_equal(last->json, json);
+    assert_int_equal(x[0].ends, 0);
+    advance(w, PS_FLEET_ASK_TIMEOUT_MS);
+    assert_int_equal(x[0].ends, 1);
+    assert_false(x[0].answered);
+    assert_string_equal(x[0].json, "");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -1174,6 +1238,7 @@ main(void)
         T(a_purge_ends_when_all_have_answered),
         T(a_purge_does_not_wait_for_ever),
         T(a_purge_of_nobody_is_over_at_once),
+        T(a_question_reaches_agents_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,4 +177,129 @@ suite('operating', () => {
       }
     });
   });
+
+  suite('explain', () => {
+    async function explained(sql, ...more) {
+      const reply = await json(['explain', 'main', sql, ...more]);
+      assert.equal(reply.answered, 2);
+      assert.deepEqual(reply.results.map((r) => [r.region, r.state]), [['eu-west', 'answered'], ['us-east', 'answered']]);
+      return reply.results.map((r) => r.explanation);
+    }
+
+    before(async () => {
+      await psctl(['purge', 'main']);
+      await warm('select name from items where id = 5');
+      // A cache of which no agent knows anything but the definition.
+      await stage.createCache('fresh');
+    });
+
+    test('the word that keeps it from being kept is marked', async () => {
+      const { stdout } = await psctl(['explain', 'main', "select name,\n  now() as t from items where name = 'wörd'"]);
+      const lines = stdout.split('\n');
+      assert.deepEqual(lines.slice(0, 5), [
+        'select name,', "  now() as t from items where name = 'wörd'", '  ^^^', '',
+        'read, not kept: volatile_function (the value of this function changes from call to call)']);
+      assert.match(stdout, /^template +[0-9a-f]{16} +select name, now\(\) as t from items where name = \?$/m);
+      // Cells, not bytes.
+      const wide = (await psctl(['explain', 'main', "select 'wörd', now()"])).stdout.split('\n');
+      assert.equal(wide[1], `${' '.repeat(15)}^^^`);
+    });
+
+    test('tables, rows, rule, time to live, what ends it, and memory', async () => {
+      const [here, there] = await explained('select name from items where id = 5');
+      for (const e of [here, there]) {
+        assert.deepEqual([e.class, e.cacheable, e.reason, e.catalog, e.database], ['read', true, 'cacheable', true, 'app']);
+        assert.deepEqual(e.tables, [{ schema: 'public', name: 'items', named: true, rows: [{ column: 'id', values: 1 }] }]);
+        assert.deepEqual([e.rule, e.ttl.from], [null, 'learned']);
+        assert.ok(e.ttl.ms > 0);
+        assert.match(e.invalidatedBy[0], /^a write to public\.items that touches these rows/);
+        assert.deepEqual([e.memory.lease, e.memory.fresh], [true, 1]);
+        assert.ok(e.memory.ttlMs > 0 && e.memory.ttlMs <= e.ttl.ms);
+      }
+      const { stdout } = await psctl(['explain', 'main', 'select name from items where id = 5']);
+      assert.match(stdout, /^read, may be kept: cacheable/m);
+      assert.match(stdout, /^tables +public\.items, only rows by id \(1 value\)$/m);
+      assert.match(stdout, /^eu-west +\S+ +1 answer +\S+ +\S+$/m);
+      // The ids are those of purge, and it is gone then.
+      await psctl(['purge', 'main', '--query', here.queryId]);
+      assert.deepEqual((await explained('select name from items where id = 5')).map((e) => e.memory.entries), [0, 0]);
+    });
+
+    test('a view: the tables behind it, any of their rows', async () => {
+      const [e] = await explained('select * from cheap where id = 3');
+      assert.deepEqual(e.relations, [{ schema: null, name: 'cheap', use: ['read'] }]);
+      assert.deepEqual(e.tables, [{ schema: 'public', name: 'items', named: false, rows: [] }]);
+      assert.match(e.invalidatedBy[0], /^any write to public\.items$/);
+    });
+
+    test('the rule that wins', async () => {
+      const where = `/v1/caches/${stage.cache.id}/rules`;
+      const sql = 'select qty from items where id = 6';
+      const table = await cp.ok('POST', where, { type: 'table', key: 'items', mode: 'ttl', ttlMs: 90000 });
+      await waitUntil(async () => (await explained(sql)).every((e) => e.rule), { what: 'the rule' });
+      const [e] = await explained(sql);
+      assert.deepEqual(e.rule, { type: 'table', key: 'items', mode: 'ttl', ttlMs: 90000 });
+      assert.deepEqual(e.ttl, { ms: 90000, from: 'rule' });
+      const query = await cp.ok('POST', where, { type: 'query', key: sql, mode: 'never' });
+      await waitUntil(async () => (await explained(sql)).every((x) => x.rule.type === 'query'), { what: 'the other rule' });
+      const { stdout } = await psctl(['explain', 'main', `${sql};`]);
+      assert.match(stdout, /^read, not kept: rule_never/m);
+      assert.match(stdout, /^rule +never: query of select qty from items where id = 6$/m);
+      for (const rule of [table, query]) await cp.call('DELETE', `/v1/rules/${rule.id}`);
+      await waitUntil(async () => (await explained(sql)).every((x) => !x.rule), { what: 'no rule' });
+    });
+
+    test('bindings tell the rows; without them they are not known', async () => {
+      const [bound] = await explained('select name from items where id = ?', '7');
+      assert.deepEqual(bound.tables[0].rows, [{ column: 'id', values: 1 }]);
+      assert.equal(bound.memory.bound, 0);
+      const [open] = await explained('select name from items where id = ?');
+      assert.deepEqual(open.tables[0].rows, []);
+      assert.equal(open.template, bound.template);
+      await stage.warm(west, 'select name from items where id = ?', [7]);
+      const [here, there] = await explained('select name from items where id = ?', '7');
+      assert.deepEqual([here.memory.bound, there.memory.bound], [1, 0]);
+      const { stderr } = await psctl(['explain', 'main', 'select ?', '1', '2'], { code: FAILED });
+      assert.match(stderr, /bindings/);
+    });
+
+    test('a write: what it changes', async () => {
+      const [e] = await explained('update items set qty = 1 where id = 4');
+      assert.deepEqual([e.class, e.cacheable, e.reason], ['write', false, 'not_a_read']);
+      assert.deepEqual(e.writes, { tables: [{ schema: 'public', name: 'items', named: true, rows: [{ column: 'id', values: 1 }] }], catalog: false });
+      const { stdout } = await psctl(['explain', 'main', '--file', '-'], { input: 'drop table items\n' });
+      assert.match(stdout, /^ddl, not kept/m);
+      assert.match(stdout, /^changes /m);
+    });
+
+    test('nobody knows the catalogue: it says how to get it', async () => {
+      const { stdout, stderr } = await psctl(['explain', 'fresh', 'select 1 from items']);
+      assert.match(stdout, /^read, not kept: no_catalog/m);
+      assert.match(stderr, /psctl query --cache/);
+      const { stderr: other } = await psctl(['explain', 'main', '--database', 'postgres', 'select 1 from items']);
+      assert.match(other, /app/);
+    });
+
+    test('a viewer may ask, within the caches of the token', async () => {
+      const token = (await cp.ok('POST', '/v1/tokens', { name: 'look', role: 'viewer', caches: [stage.cache.id] })).token;
+      const ask = (cache) => cp.call('POST', `/v1/caches/${cache}/explain`, { sql: 'select 1' }, { token });
+      assert.equal((await ask(stage.cache.id)).status, 200);
+      const caches = await cp.ok('GET', '/v1/caches');
+      assert.equal((await ask(caches.find((c) => c.name === 'fresh').id)).status, 404);
+      const where = `/v1/caches/${stage.cache.id}/explain`;
+      for (const body of [{}, { sql: '' }, { sql: 'x'.repeat(70000) }, { sql: 'x', bindings: 7 }, { sql: 'x', y: 1 }, { sql: 'x', bindings: ['y'.repeat(70000)] }]) {
+        assert.equal((await cp.call('POST', where, body)).status, 400);
+      }
+    });
+
+    test('nothing of it stays in a log or in the audit log', async () => {
+      await psctl(['explain', 'main', "select name from items where name = 'canary-explain' and id = ?", 'canary-bound']);
+      await psctl(['explain', 'main', "selec 'canary-explain"]);
+      const audit = JSON.stringify((await cp.call('GET', '/v1/audit?limit=20')).body);
+      assert.ok(!audit.includes('/explain'));
+      for (const text of [audit, cp.process.output, west.process.output, east.process.output]) {
+        assert.ok(!/canary-(explain|bound)/.test(text));
+      }
+    });
+  });
 });
