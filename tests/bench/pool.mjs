@@ -77,7 +77,8 @@ process.setMaxListeners(100); // each program started has one
 // A server of the contract suite's scripts; it ends with its standard input.
 async function withServer(bench, script, prefix) {
   const child = spawn(path.join(folder, '..', script), ['sh', '-c', `echo "port $${prefix}_PORT ca $${prefix}_CA"; cat >/dev/null`],
-    { stdio: ['pipe', 'pipe', 'ignore'] });
+    // Three pools at once, and clients beside them which take their time.
+    { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, PS_MY_OPTIONS: '--max-connections=200 --connect-timeout=60' } });
   const ended = new Promise((resolve) => { child.on('exit', resolve); });
   bench.started.push({ stop: async () => { child.stdin.end(); await ended; } });
   const [, port, ca] = await new Promise((resolve, reject) => {
