@@ -109,6 +109,14 @@ chars(const char *text)
     return (SQLCHAR *)(uintptr_t)text;
 }
 
+static void __attribute__((noreturn))
+ts_fail(const char *what, SQLSMALLINT type, SQLHANDLE handle)
+{
+    SQLCHAR state[6] = "", text[512] = "no diagnosis";
+    SQLGetDiagRec(type, handle, 1, state, NULL, text, sizeof(text), NULL);
+    fail(what, (const char *)text);
+}
+
 static void *
 ts_open(void)
 {
@@ -127,7 +135,7 @@ ts_open(void)
              conf.database);
     if (!SQL_SUCCEEDED(SQLDriverConnect(o->dbc, NULL, chars(text), SQL_NTS,
                                         NULL, 0, NULL, SQL_DRIVER_NOPROMPT)))
-        fail("connect", "SQLDriverConnect");
+        ts_fail("connect", SQL_HANDLE_DBC, o->dbc);
     SQLAllocHandle(SQL_HANDLE_STMT, o->dbc, &o->stmt);
     return o;
 }
@@ -142,7 +150,7 @@ ts_ask(void *connection)
         !SQL_SUCCEEDED(SQLFetch(o->stmt)) ||
         !SQL_SUCCEEDED(
             SQLGetData(o->stmt, 1, SQL_C_CHAR, answer, sizeof(answer), &len)))
-        fail("query", conf.sql);
+        ts_fail("query", SQL_HANDLE_STMT, o->stmt);
     check(answer);
     SQLFreeStmt(o->stmt, SQL_CLOSE);
 }

@@ -44,11 +44,15 @@ class Storage:
         self.names.append(name)
 
     def attach(self, connection, attached):
-        for name in self.names:
-            if name.lower() not in attached:
-                connection.execute(f'attach {literal(self.path(name))} as {quote(name.lower())}')
-                connection.execute(f'pragma {quote(name.lower())}.synchronous = off')
-                attached.add(name.lower())
+        missing = [name for name in self.names if name.lower() not in attached]
+        if not missing:
+            return
+        connection.execute('pragma busy_timeout = 10000')  # another one that closes holds a lock for a moment
+        for name in missing:
+            connection.execute(f'attach {literal(self.path(name))} as {quote(name.lower())}')
+            connection.execute(f'pragma {quote(name.lower())}.synchronous = off')
+            attached.add(name.lower())
+        connection.execute('pragma busy_timeout = 0')
 
 
 def split_name(parts, database):
