@@ -53,6 +53,8 @@ static const char *head_text;
 static size_t reply_bytes;
 static uint32_t slots[SLOTS];
 static uint64_t requests, all_requests, max_ns;
+static size_t unanswered;
+static bool ending;
 
 static void
 die(const char *what)
@@ -93,6 +95,7 @@ send_request(struct connection *c)
 {
     c->got = c->expected = 0;
     c->sent_ns = now_ns();
+    unanswered++;
     if (send(c->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len)
         die("send");
 }
@@ -191,22 +194,39 @@ receive(struct connection *c)
         bad_reply(c);
     check_body(c);
     record(c);
-    send_request(c);
+    unanswered--;
+    if (!ending)
+        send_request(c);
+}
+
+static void
+receive_some(int epoll)
+{
+    struct epoll_event events[MAX_CONNECTIONS];
+    int n = epoll_wait(epoll, events, MAX_CONNECTIONS, 10000);
+    if (n == 0) {
+        errno = ETIMEDOUT;
+        die("no reply for ten seconds");
+    }
+    for (int i = 0; i < n; i++)
+        receive(events[i].data.ptr);
 }
 
 static void
 run_until(int epoll, uint64_t end_ns)
 {
-    while (now_ns() < end_ns) {
-        struct epoll_event events[MAX_CONNECTIONS];
-        int n = epoll_wait(epoll, events, MAX_CONNECTIONS, 10000);
-        if (n == 0) {
-            errno = ETIMEDOUT;
-            die("no reply for ten seconds");
-        }
-        for (int i = 0; i < n; i++)
-            receive(events[i].data.ptr);
-    }
+    while (now_ns() < end_ns)
+        receive_some(epoll);
+}
+
+/* A client that goes away has its query cancelled and its connection to the
+ * database closed: the next run would begin with logins. */
+static void
+finish(int epoll)
+{
+    ending = true;
+    while (unanswered > 0)
+        receive_some(epoll);
 }
 
 static double
@@ -278,5 +298,6 @@ main(int argc, char **argv)
            (unsigned long long)requests, (unsigned long long)all_requests,
            seconds, (double)requests / seconds, percentile_us(0.5),
            percentile_us(0.99), (double)max_ns / 1000, reply_bytes);
+    finish(epoll);
     return 0;
 }
