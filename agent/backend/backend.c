@@ -56,6 +56,39 @@ ps_conn_cancel(struct ps_conn *conn)
 }
 
 void
+ps_conn_pause(struct ps_conn *conn, bool paused)
+{
+    PS_CHECK_OBJ(conn, CONN_MAGIC);
+    if (conn->phase == PS_CONN_PHASE_EXECUTING && conn->driver->pause)
+        conn->driver->pause(conn, paused);
+}
+
+void
+ps_pause_begin(struct ps_pause *pause, struct ps_timer *deadline)
+{
+    if (pause->on)
+        return;
+    *pause = (struct ps_pause){.on = true};
+    if (!ps_timer_active(deadline))
+        return;
+    uint64_t now_us = ps_clock_now_us(ps_loop_clock(deadline->loop));
+    pause->left_ms = 1;
+    if (deadline->due_us > now_us)
+        pause->left_ms += (deadline->due_us - now_us) / 1000;
+    ps_timer_stop(deadline);
+}
+
+bool
+ps_pause_end(struct ps_pause *pause, struct ps_timer *deadline)
+{
+    const struct ps_pause was = *pause;
+    *pause = (struct ps_pause){.on = false};
+    if (was.on && was.left_ms > 0)
+        ps_timer_start_ms(deadline, was.left_ms);
+    return was.on && was.held;
+}
+
+void
 ps_conn_reset(struct ps_conn *conn, uint64_t timeout_ms,
               void (*fn)(void *arg, enum ps_rc rc), void *arg)
 {

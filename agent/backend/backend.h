@@ -118,6 +118,12 @@ void ps_conn_execute(struct ps_conn *conn, const struct ps_statement *statement,
                      void *arg);
 /* Asks the origin to stop what runs; the execute's callback still comes. */
 void ps_conn_cancel(struct ps_conn *conn);
+/* While a statement runs, for a sink that cannot take more now: from the end of
+ * this call (from within a row: of that row) to the one with false no row is
+ * given and, but for what the driver and the kernel already hold, nothing is
+ * read, so that the origin waits. The statement's time limit waits, too; a
+ * cancel ends the pause. */
+void ps_conn_pause(struct ps_conn *conn, bool paused);
 /* Everything a statement may have left behind is undone (rollback, settings,
  * role, temporary tables, locks, LISTEN, prepared statements) and the
  * session is canonical again, or rc != PS_OK: close it. */

@@ -24,6 +24,8 @@ struct ps_driver {
                     struct ps_sink *sink);
     /* Only while executing; may come more than once. */
     void (*cancel)(struct ps_conn *conn);
+    /* Only while executing. NULL: it cannot. */
+    void (*pause)(struct ps_conn *conn, bool paused);
     void (*reset)(struct ps_conn *conn, uint64_t timeout_ms);
     /* Only while ready. */
     bool (*alive)(struct ps_conn *conn);
@@ -70,6 +72,17 @@ void ps_conn_done_reset(struct ps_conn *conn, enum ps_rc rc);
  * a later execute must still end with PS_ORIGIN_LOST and not_sent, a later
  * reset with PS_ORIGIN_LOST. */
 void ps_conn_done_lost(struct ps_conn *conn);
+
+/* A pause of the statement under way, for drivers. */
+struct ps_pause {
+    bool on;
+    bool held; /* the driver has stopped for it, and must be set going */
+    uint64_t left_ms;
+};
+/* Stops the statement's time. */
+void ps_pause_begin(struct ps_pause *pause, struct ps_timer *deadline);
+/* Lets it go on; true: the driver had stopped. Nothing when it is not on. */
+bool ps_pause_end(struct ps_pause *pause, struct ps_timer *deadline);
 
 extern const struct ps_driver ps_pg_driver;
 extern const struct ps_driver ps_my_driver; /* MySQL and MariaDB */

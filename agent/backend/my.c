@@ -74,6 +74,12 @@ drive(struct my_conn *self, int status)
         self->suspended = false;
         if (steps[self->step].done(self) == MY_WAIT)
             return;
+        if (self->exec.pause.on) {
+            /* Who takes the rows wants no more for now. */
+            self->exec.pause.held = true;
+            ps_my_watch(self, 0);
+            return;
+        }
         if (++self->in_row == STEPS_PER_TURN) {
             ps_my_run_later(self, self->step);
             return;
@@ -240,6 +246,12 @@ my_cancel(struct ps_conn *conn)
 }
 
 static void
+my_pause(struct ps_conn *conn, bool paused)
+{
+    ps_my_exec_pause(my_of(conn), paused);
+}
+
+static void
 my_reset(struct ps_conn *conn, uint64_t timeout_ms)
 {
     ps_my_reset(my_of(conn), timeout_ms);
@@ -280,6 +292,7 @@ const struct ps_driver ps_my_driver = {
     .open = my_open,
     .execute = my_execute,
     .cancel = my_cancel,
+    .pause = my_pause,
     .reset = my_reset,
     .alive = my_alive,
     .close = my_close,

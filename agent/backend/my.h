@@ -76,6 +76,7 @@ struct my_exec {
     bool complete; /* the server is done with it */
     bool retried;  /* prepared anew, because the server asked for it */
     bool again;    /* to be prepared anew once the old one is closed */
+    struct ps_pause pause;
     uint64_t rows;
     uint64_t insert_id;
     uint64_t begun_us;
@@ -174,6 +175,7 @@ void ps_my_reset(struct my_conn *self, uint64_t timeout_ms);
 void ps_my_exec_later(struct my_conn *self);
 void ps_my_exec_deadline(struct my_conn *self);
 void ps_my_exec_cancel(struct my_conn *self, enum ps_rc why);
+void ps_my_exec_pause(struct my_conn *self, bool paused);
 /* The KILL QUERY of this statement has been dealt with. */
 void ps_my_exec_cancelled(struct my_conn *self);
 /* For the steps: notes the error, and what follows. */

@@ -583,10 +583,21 @@ ps_my_exec_cancel(struct my_conn *self, enum ps_rc why)
     struct my_exec *e = &self->exec;
     if (e->why != PS_OK || e->complete)
         return;
+    ps_my_exec_pause(self, false);
     e->why = why;
     if (!self->cancel)
         self->cancel = ps_my_cancel_start(self);
     ps_timer_start_ms(&self->deadline, PS_CANCEL_GRACE_MS);
+}
+
+void
+ps_my_exec_pause(struct my_conn *self, bool paused)
+{
+    struct my_exec *e = &self->exec;
+    if (paused && e->why == PS_OK && !e->complete)
+        ps_pause_begin(&e->pause, &self->deadline);
+    else if (!paused && ps_pause_end(&e->pause, &self->deadline))
+        ps_my_run_later(self, self->step);
 }
 
 void

@@ -123,6 +123,12 @@ pg_cancel(struct ps_conn *conn)
 }
 
 static void
+pg_pause(struct ps_conn *conn, bool paused)
+{
+    ps_pg_exec_pause(pg_of(conn), paused);
+}
+
+static void
 pg_reset(struct ps_conn *conn, uint64_t timeout_ms)
 {
     ps_pg_reset(pg_of(conn), timeout_ms);
@@ -161,6 +167,7 @@ const struct ps_driver ps_pg_driver = {
     .open = pg_open,
     .execute = pg_execute,
     .cancel = pg_cancel,
+    .pause = pg_pause,
     .reset = pg_reset,
     .alive = pg_alive,
     .close = pg_close,

@@ -42,6 +42,7 @@ struct pg_exec {
     char command[64];
     uint64_t rows;
     uint64_t begun_us;
+    struct ps_pause pause;
     unsigned hungry;       /* reads in a row that completed no result */
     uint64_t hungry_bytes; /* received when the count began */
 };
@@ -82,6 +83,7 @@ void ps_pg_exec_io(struct pg_conn *self, unsigned ready);
 void ps_pg_exec_step(struct pg_conn *self);
 void ps_pg_exec_deadline(struct pg_conn *self);
 void ps_pg_exec_cancel(struct pg_conn *self, enum ps_rc why);
+void ps_pg_exec_pause(struct pg_conn *self, bool paused);
 /* The CancelRequest of this statement has been dealt with. */
 void ps_pg_exec_cancelled(struct pg_conn *self);
 /* Is the peer still there? No round trip. */

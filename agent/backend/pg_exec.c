@@ -12,6 +12,9 @@
  * loop's other connections have their turn; meanwhile nothing is read, which
  * the server notices.
  *
+ * Paused (ps_conn_pause), it stops before the next row; libpq holds what one
+ * read has brought, the rest stays with the kernel and the server.
+ *
  * What an outcome means where the connection broke: nothing of the statement
  * was sent, or it cannot write: PS_ORIGIN_LOST; otherwise nobody knows
  * whether it took effect: PS_OUTCOME_UNKNOWN (contract C7).
@@ -380,11 +383,24 @@ row_fits(struct pg_conn *self)
     return false;
 }
 
+/* Who takes the rows wants no more for now: they wait where they are. */
+static bool
+held(struct pg_conn *self)
+{
+    if (!self->exec.pause.on)
+        return false;
+    self->exec.pause.held = true;
+    ps_pg_watch(self, 0);
+    return true;
+}
+
 /* Takes what is there; the last act of whoever calls it. */
 static void
 take_results(struct pg_conn *self)
 {
     for (unsigned n = 0; !PQisBusy(self->pg); n++) {
+        if (held(self))
+            return;
         if (n == ROWS_PER_TURN) {
             ps_pg_watch(self, 0);
             ps_timer_start_ms(&self->step, 0);
@@ -399,7 +415,7 @@ take_results(struct pg_conn *self)
         if (!take_result(self, result))
             return;
     }
-    if (self->exec.statement && !row_fits(self))
+    if (held(self) || (self->exec.statement && !row_fits(self)))
         return;
     int unsent = PQflush(self->pg);
     ps_pg_watch(self, unsent > 0 ? PS_IO_READ | PS_IO_WRITE : PS_IO_READ);
@@ -437,10 +453,21 @@ ps_pg_exec_cancel(struct pg_conn *self, enum ps_rc why)
     struct pg_exec *e = &self->exec;
     if (e->why != PS_OK || e->complete)
         return;
+    ps_pg_exec_pause(self, false);
     e->why = why;
     if (!self->cancel)
         self->cancel = ps_pg_cancel_start(self);
     ps_timer_start_ms(&self->deadline, PS_CANCEL_GRACE_MS);
+}
+
+void
+ps_pg_exec_pause(struct pg_conn *self, bool paused)
+{
+    struct pg_exec *e = &self->exec;
+    if (paused && e->why == PS_OK && !e->complete)
+        ps_pause_begin(&e->pause, &self->deadline);
+    else if (!paused && ps_pause_end(&e->pause, &self->deadline))
+        ps_timer_start_ms(&self->step, 0);
 }
 
 void

@@ -37,6 +37,7 @@ struct tds_exec {
     enum ps_rc why; /* why it is being cancelled; PS_OK: it is not */
     struct ps_err failure;
     bool not_sent, dead, complete;
+    struct ps_pause pause;
     uint64_t rows, begun_us;
     char command[16];
 };
@@ -160,6 +161,16 @@ worker_gone(struct tds_conn *self)
     }
 }
 
+static void
+pause_statement(struct tds_conn *self, bool paused)
+{
+    struct tds_exec *e = &self->exec;
+    if (paused && e->why == PS_OK && !e->complete)
+        ps_pause_begin(&e->pause, &self->deadline);
+    else if (!paused && ps_pause_end(&e->pause, &self->deadline))
+        ps_timer_start_ms(&self->step, 0);
+}
+
 /* --------------------------------------------------------------- sending */
 
 /* false: the worker is gone. */
@@ -188,6 +199,7 @@ stop_statement(struct tds_conn *self, enum ps_rc why)
     struct tds_exec *e = &self->exec;
     if (e->why != PS_OK || e->complete)
         return;
+    pause_statement(self, false);
     e->why = why;
     size_t begin = ps_tds_begin(&self->out, PS_TDS_CANCEL);
     ps_tds_put_u32(&self->out, self->seq);
@@ -351,7 +363,7 @@ static bool
 take_frames(struct tds_conn *self)
 {
     size_t used = 0;
-    for (;;) {
+    while (!self->exec.pause.on) {
         struct ps_str rest = {self->in.data + used, self->in.len - used};
         struct ps_tds_reader fields;
         int type;
@@ -405,7 +417,23 @@ on_io(void *arg, unsigned ready)
         self->in.len += (size_t)n;
         if (!take_frames(self))
             return;
+        if (self->exec.pause.on) {
+            self->exec.pause.held = true;
+            ps_watch_set(self->watch, 0);
+            return;
+        }
     }
+}
+
+/* After a pause: what is here already, then the rest. */
+static void
+go_on(struct tds_conn *self)
+{
+    if (!take_frames(self))
+        return;
+    self->exec.pause.held = self->exec.pause.on;
+    if (!self->exec.pause.on && !flush(self))
+        worker_gone(self);
 }
 
 /* ---------------------------------------------------------------- timers */
@@ -438,7 +466,10 @@ on_step(void *arg)
         finish_open(self, &self->open_err);
         break;
     case PS_CONN_PHASE_EXECUTING:
-        finish_execute(self, false);
+        if (self->exec.complete)
+            finish_execute(self, false);
+        else
+            go_on(self);
         break;
     case PS_CONN_PHASE_RESETTING:
         finish_reset(self, PS_ORIGIN_LOST);
@@ -610,6 +641,12 @@ tds_cancel(struct ps_conn *conn)
 }
 
 static void
+tds_pause(struct ps_conn *conn, bool paused)
+{
+    pause_statement(tds_of(conn), paused);
+}
+
+static void
 tds_reset(struct ps_conn *conn, uint64_t timeout_ms)
 {
     struct tds_conn *self = tds_of(conn);
@@ -644,6 +681,7 @@ const struct ps_driver ps_tds_driver = {
     .open = tds_open,
     .execute = tds_execute,
     .cancel = tds_cancel,
+    .pause = tds_pause,
     .reset = tds_reset,
     .alive = tds_alive,
     .close = tds_close,

@@ -51,6 +51,7 @@ exchange_new(size_t arena_bytes)
     x->magic = EXCHANGE_MAGIC;
     x->arena = ps_arena_new(arena_bytes);
     ps_buf_init(&x->text, MAX_TEXT_BYTES);
+    ps_list_init(&x->parts);
     if (!x->arena) {
         free(x);
         return NULL;
@@ -79,6 +80,7 @@ ps_exchange_take(struct ps_exchanges *exchanges, struct ps_http *http)
     x->protocol = NULL;
     x->batch = NULL;
     x->abandoned = false;
+    x->takes_parts = x->streaming = x->ended = x->unframed = false;
     x->content_type = NULL;
     return x;
 }
@@ -91,6 +93,7 @@ ps_exchange_give(struct ps_exchanges *exchanges, struct ps_exchange *x)
     if (x->started)
         ps_req_done(&x->request.req);
     ps_batch_free(&x->batch);
+    ps_exchange_drop_parts(x);
     ps_buffers_discharge(exchanges->buffers, x->charged);
     exchanges->n_used--;
     if (exchanges->n_free == MAX_FREE) {
@@ -108,8 +111,10 @@ bool
 ps_exchange_charge(struct ps_exchanges *exchanges, struct ps_exchange *x)
 {
     size_t bytes = ps_arena_used(x->arena);
-    if (PS_LIKELY(bytes <= SMALL_ARENA_BYTES))
+    if (PS_LIKELY(bytes <= SMALL_ARENA_BYTES && !x->takes_parts))
         return true;
+    if (x->takes_parts)
+        bytes += PS_STREAM_WINDOW_BYTES;
     if (!ps_buffers_charge(exchanges->buffers, bytes))
         return false;
     x->charged = bytes;

@@ -6,6 +6,8 @@
  *   READY <--route: own reply----- NEW --route: ps_req_start--> RUNNING
  *     ^                                                            |
  *     +------------------------- done -----------------------------+
+ *
+ * While RUNNING it may be written in parts already (streaming).
  */
 #ifndef PS_AGENT_FRONT_EXCHANGE_H
 #define PS_AGENT_FRONT_EXCHANGE_H
@@ -18,11 +20,13 @@
 #include "agent/front/query.h"
 #include "agent/front/reply.h"
 #include "common/buf.h"
+#include "common/list.h"
 
 enum {
     /* Of one request: decoded strings, bindings, the statement that knex makes
      * of them, the engine's analysis. */
-    PS_EXCHANGE_ARENA_BYTES = 128 << 20
+    PS_EXCHANGE_ARENA_BYTES = 128 << 20,
+    PS_CHUNK_HEAD_MAX = 24 /* the size of a chunk */
 };
 
 struct ps_http;
@@ -56,8 +60,15 @@ struct ps_exchange {
     bool head_only; /* HEAD */
     bool last;      /* the connection closes behind it */
     bool keep_alive_1_0;
+    bool takes_parts; /* said by the protocol: see protocol.h, broken */
+    /* The reply comes in parts (stream.c): head to after are then one of them,
+     * and written begins anew with each. */
+    bool streaming, ended;
+    bool unframed;        /* HTTP/1.0: parts are not chunks */
+    struct ps_list parts; /* not yet begun */
+    struct ps_part *part; /* being written */
     /* The reply. */
-    char head[PS_REPLY_HEAD_MAX];
+    char head[PS_REPLY_HEAD_MAX + PS_CHUNK_HEAD_MAX];
     size_t head_len;
     struct ps_str body; /* the engine's (valid until ps_req_done) or text's */
     /* What the protocol puts around the engine's body; in text. */
@@ -87,6 +98,19 @@ void ps_exchange_give(struct ps_exchanges *exchanges, struct ps_exchange *x);
  * reached. */
 PS_MUST_USE bool ps_exchange_charge(struct ps_exchanges *exchanges,
                                     struct ps_exchange *x);
+
+/* ---- stream.c: a reply in parts ---- */
+
+/* The first one or another has come. http_1_0: of the request. */
+void ps_exchange_part(struct ps_exchange *x, const struct ps_reply *reply,
+                      struct ps_part *part, bool http_1_0);
+/* The engine is done: makes x READY. */
+void ps_exchange_end(struct ps_exchange *x);
+/* What is in x is written: puts the next there is into it. False: there is
+ * none, for now (RUNNING) or at all. */
+bool ps_exchange_next(struct ps_exchange *x);
+/* Frees what is not written. */
+void ps_exchange_drop_parts(struct ps_exchange *x);
 
 /* Each makes x READY. */
 

@@ -117,6 +117,9 @@ void ps_http_close(struct ps_http *http);
 void ps_http_flush(struct ps_front *front);
 /* Its time limit has passed. */
 void ps_http_expired(struct ps_http *http);
+/* The engine has a part of the answer; see ps_req.part. */
+void ps_http_part(struct ps_req *req, const struct ps_reply *reply,
+                  struct ps_part *part);
 /* The engine's done callback. */
 void ps_http_done(struct ps_req *req);
 

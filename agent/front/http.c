@@ -18,6 +18,8 @@
  * written together at its end (REPLY), after reply_batch of them at the latest.
  *  5. Bytes are read once per readiness, so that one busy connection cannot
  *     keep the others waiting.
+ *  6. A reply in parts goes from WRITE back to ANSWER while there is no more of
+ *     it; the peer is watched there as it is before any other reply.
  */
 #include "agent/front/front_private.h"
 #include "common/check.h"
@@ -378,6 +380,25 @@ step_answer(struct ps_http *http)
 }
 
 void
+ps_http_part(struct ps_req *req, const struct ps_reply *reply,
+             struct ps_part *part)
+{
+    struct ps_exchange *x = req->front;
+    struct ps_http *http = x->http;
+    PS_CHECK_OBJ(http, PS_HTTP_MAGIC);
+    PS_CHECK(!http->routing);
+    if (http->waits == PS_HTTP_WAIT_GONE) {
+        ps_part_free(&part);
+        return;
+    }
+    ps_exchange_part(x, reply, part, http->head.http_1_0);
+    if (http->step != PS_HTTP_STEP_ANSWER)
+        return; /* another one is being written */
+    http->step = PS_HTTP_STEP_WRITE;
+    run(http);
+}
+
+void
 ps_http_done(struct ps_req *req)
 {
     struct ps_exchange *x = req->front;
@@ -391,8 +412,11 @@ ps_http_done(struct ps_req *req)
         ps_http_close(http);
         return;
     }
-    ps_exchange_reply_engine(x);
-    if (!http->routing)
+    if (x->streaming)
+        ps_exchange_end(x);
+    else
+        ps_exchange_reply_engine(x);
+    if (!http->routing && http->step == PS_HTTP_STEP_ANSWER)
         run(http);
 }
 
@@ -435,7 +459,8 @@ reply_written(struct ps_http *http)
 static bool
 may_wait_for_others(const struct ps_http *http)
 {
-    return http->front->gathering && http->exchange->written == 0;
+    return http->front->gathering && http->exchange->written == 0 &&
+           !http->exchange->streaming;
 }
 
 static enum step_result
@@ -469,6 +494,21 @@ unwritten(const struct ps_exchange *x, struct iovec *parts)
     return count;
 }
 
+/* On to what else there is of this reply, or back to wait for it. */
+static enum step_result
+part_written(struct ps_http *http)
+{
+    struct ps_exchange *x = http->exchange;
+    if (ps_exchange_next(x))
+        return NEXT;
+    if (x->state == PS_EXCHANGE_READY) {
+        http->last |= x->last;
+        return reply_written(http);
+    }
+    http->step = PS_HTTP_STEP_ANSWER;
+    return NEXT;
+}
+
 static enum step_result
 step_write(struct ps_http *http)
 {
@@ -493,7 +533,7 @@ step_write(struct ps_http *http)
         x->written += (size_t)n;
         http->progress += (size_t)n;
     }
-    return reply_written(http);
+    return x->streaming ? part_written(http) : reply_written(http);
 }
 
 /* ---- LINGER ---- */

@@ -33,6 +33,10 @@ struct ps_protocol {
      * when it never had the request. NULL: the usual JSON. */
     int (*error)(const struct ps_exchange *x, const struct ps_err *err,
                  const struct ps_reply *reply, struct ps_buf *out);
+    /* Of x that takes_parts: what comes behind rows that are on their way
+     * already when the request fails. */
+    void (*broken)(const struct ps_exchange *x, const struct ps_err *err,
+                   const struct ps_reply *reply, struct ps_buf *out);
 };
 
 extern const struct ps_protocol ps_protocol_polyscale;

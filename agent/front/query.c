@@ -497,6 +497,7 @@ accept_input(struct ps_exchange *x, const struct ps_http_input *in,
         err);
     if (rc == PS_OK && x->request.query.lines)
         x->content_type = "application/x-ndjson";
+    x->takes_parts = rc == PS_OK && x->request.query.lines;
     if (rc == PS_OK && x->request.query.batch &&
         !ps_batch_new(x, x->request.query.statements->count,
                       &x->request.query.mode, fill, "}}"))
@@ -594,5 +595,18 @@ error(const struct ps_exchange *x, const struct ps_err *err,
     return info->http_status;
 }
 
-const struct ps_protocol ps_protocol_query = {
-    .accept = accept_input, .before = before, .after = after, .error = error};
+/* The last line in place of the one with the count. */
+static void
+broken(const struct ps_exchange *x, const struct ps_err *err,
+       const struct ps_reply *reply, struct ps_buf *out)
+{
+    ps_buf_append_c(out, "{\"error\":");
+    (void)error(x, err, reply, out);
+    ps_buf_append_c(out, "}\n");
+}
+
+const struct ps_protocol ps_protocol_query = {.accept = accept_input,
+                                              .before = before,
+                                              .after = after,
+                                              .error = error,
+                                              .broken = broken};

@@ -190,7 +190,7 @@ static char *
 put_start(char *at, const struct ps_reply_head *head)
 {
     if (PS_LIKELY(head->status == 200 && !head->no_body &&
-                  !head->content_type)) {
+                  !head->content_type && !head->chunked && !head->unframed)) {
         at = PUT(at, ok_lines);
     } else {
         at = PUT(at, "HTTP/1.1 ");
@@ -204,6 +204,10 @@ put_start(char *at, const struct ps_reply_head *head)
         at = put_text(
             at, head->content_type ? head->content_type : "application/json",
             64);
+        if (head->unframed)
+            return PUT(at, "\r\n");
+        if (head->chunked)
+            return PUT(at, "\r\nTransfer-Encoding: chunked\r\n");
         at = PUT(at, "\r\nContent-Length: ");
     }
     at = put_u64(at, head->body_len);

@@ -23,6 +23,8 @@ struct ps_reply_head {
     size_t body_len;
     const char *content_type; /* NULL: JSON */
     bool no_body;             /* 204: neither Content-Type nor Content-Length */
+    bool chunked;  /* in place of Content-Length: RFC 9112 section 7.1 */
+    bool unframed; /* the end of the connection is its end */
     enum ps_reply_connection connection;
     const struct ps_reply *reply; /* cache headers of the engine, or NULL */
     uint64_t retry_after_ms;      /* 0: no such header */

@@ -88,6 +88,7 @@ start(struct ps_http *http, struct ps_exchange *x)
     req->received_us = received_us;
     req->ready_us = ps_clock_now_us(clock);
     req->parse_us = req->ready_us - received_us;
+    req->part = x->takes_parts ? ps_http_part : NULL;
     req->done = ps_http_done;
     req->front = x;
     x->started = true;

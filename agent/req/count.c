@@ -65,7 +65,7 @@ count_answer(const struct ps_run *run, struct ps_usage *usage, bool coalesced)
 {
     const struct ps_reply *reply = &run->req->reply;
     uint64_t now_us = ps_clock_now_us(run->engine->conf.clock);
-    usage->n[PS_USAGE_BYTES] += reply->body.len;
+    usage->n[PS_USAGE_BYTES] += reply->gone_bytes + reply->body.len;
     usage->n[PS_USAGE_ROWS] +=
         coalesced && run->entry ? ps_entry_rows(run->entry) : run->n_rows;
     usage->n[PS_USAGE_COALESCED] += coalesced;

@@ -27,6 +27,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/io/loop.h"
+#include "common/list.h"
 
 /* How the answer came about; text as in Cache-Status (RFC 9211). */
 enum ps_verdict {
@@ -82,6 +83,9 @@ enum ps_verdict {
       "the client has seen a change that this agent has not heard of yet")     \
     X(TRANSACTION, "transaction",                                              \
       "nothing is answered from memory or kept within a transaction")          \
+    X(STREAMED, "streamed",                                                    \
+      "the rows went out before it was known whether the answer is kept; the " \
+      "last line says it")                                                     \
     X(NOT_CONFIRMED, "not_confirmed",                                          \
       "the write is done, but not every agent has confirmed it in time")       \
     X(ERROR, "error", "the request failed")
@@ -119,10 +123,26 @@ enum {
     PS_SESSION_TOKEN_BYTES = 48 /* id and signature */
 };
 
+enum {
+    /* Of one answer, given to the front and not yet written; and one row. */
+    PS_STREAM_WINDOW_BYTES = 256 << 10
+};
+
+/* Whole rows of an answer that is under way. The front's until freed, which is
+ * how the engine knows that it is written. */
+struct ps_part {
+    struct ps_link link; /* the front's */
+    struct ps_str bytes;
+};
+void ps_part_free(struct ps_part **part);
+
 struct ps_reply {
     enum ps_rc rc;      /* PS_OK: body is the answer */
     struct ps_err err;  /* for the client, when rc != PS_OK */
     struct ps_str body; /* valid until ps_req_done() */
+    /* So much of body has gone out as parts, and so much before it. */
+    size_t given_bytes;
+    uint64_t gone_bytes;
     /* With want_position: the newest change the answer reflects; epoch "":
      * not known. */
     struct ps_log_position position;
@@ -198,6 +218,14 @@ struct ps_req {
                                                       ps_req_start; 0: not read */
     uint64_t parse_us;
     struct ps_str traceparent; /* the header as it came, or absent */
+    /*
+     * NULL: the answer is wanted as a whole. Otherwise a read's rows come in
+     * parts as the origin sends them, if that takes longer than a turn of the
+     * loop: before done, on the front's loop, never from inside another call.
+     * reply: what can be said before the end. An error may still follow.
+     */
+    void (*part)(struct ps_req *req, const struct ps_reply *reply,
+                 struct ps_part *part);
     /* On the front's loop; may be called from inside ps_req_start. */
     void (*done)(struct ps_req *req);
     void *front; /* the front's */

@@ -176,7 +176,8 @@ struct ps_run {
     uint64_t pool_us;
 
     struct ps_rows_json *encoder;
-    uint64_t n_rows; /* in the reply */
+    struct ps_stream *stream; /* of its rows, or NULL */
+    uint64_t n_rows;          /* in the reply */
     struct ps_outcome outcome;
     uint64_t born_us; /* just before the statement was sent */
     bool asked;       /* the policy was, once per request */

@@ -12,6 +12,7 @@
  * no longer fits because somebody changed the table.
  */
 #include "agent/req/session.h"
+#include "agent/req/stream.h"
 
 /* ---- STAMP ---- */
 
@@ -233,8 +234,10 @@ ps_step_execute(struct ps_run *run)
         return PS_NEXT_WAIT;
     }
     run->interrupt = interrupt_execute;
-    ps_conn_execute(run->conn, &run->statement, ps_rows_json_sink(run->encoder),
-                    on_executed, run);
+    struct ps_sink *sink = ps_stream_open(run);
+    ps_conn_execute(run->conn, &run->statement,
+                    sink ? sink : ps_rows_json_sink(run->encoder), on_executed,
+                    run);
     return PS_NEXT_WAIT;
 }
 
@@ -277,7 +280,7 @@ static bool
 may_retry(const struct ps_run *run)
 {
     return !run->statement.may_write && !run->in_session && !run->retried &&
-           !run->cancelled && !run->outcome.not_sent &&
+           !run->cancelled && !run->outcome.not_sent && !ps_stream_begun(run) &&
            run->outcome.rc != PS_OK;
 }
 

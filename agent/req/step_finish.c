@@ -4,6 +4,7 @@
  * hands over to the front, on the front's loop.
  */
 #include "agent/req/session.h"
+#include "agent/req/stream.h"
 #include "common/log.h"
 #include "common/utf8.h"
 
@@ -30,7 +31,8 @@ ps_step_fail(struct ps_run *run)
 {
     struct ps_reply *reply = &run->req->reply;
     PS_CHECK(reply->err.rc != PS_OK);
-    if (ps_run_serve_spare(run, reply->err.rc))
+    if (!(run->homed && ps_stream_begun(run)) &&
+        ps_run_serve_spare(run, reply->err.rc))
         return PS_NEXT_GO;
     reply->rc = reply->err.rc;
     reply->body = PS_STR_NONE;
@@ -66,14 +68,17 @@ ps_step_leave(struct ps_run *run)
     ps_session_leave(run);
     /* Only one on which nothing has run is still here. */
     ps_run_release(run, PS_POOL_CLEAN);
+    bool streamed = ps_stream_begun(run);
+    ps_stream_close(run);
     ps_rows_json_free(&run->encoder);
     if (run->entered)
         ps_cache_load_leave(run->conf->load);
     run->entered = false;
     ps_catalog_unref(&run->catalog);
     ps_space_unref(&run->space);
-    if (run->at == run->front)
+    if (run->at == run->front && !streamed)
         return ps_go(&run->step, PS_STEP_FINISH);
+    /* Behind the parts that are on their way. */
     ps_run_move(run, run->front, PS_STEP_FINISH);
     return PS_NEXT_WAIT;
 }

@@ -10,6 +10,7 @@
  */
 #include "agent/cache/broken.h"
 #include "agent/req/req_private.h"
+#include "agent/req/stream.h"
 
 #include <stdlib.h>
 
@@ -58,6 +59,7 @@ ps_step_build(struct ps_run *run)
                            NULL);
     reply->rc = PS_OK;
     reply->body = (struct ps_str){run->body, len};
+    ps_stream_sent(run, &reply->given_bytes, &reply->gone_bytes);
     run->n_rows = ps_rows_json_count(run->encoder);
     reply->encode_us = ps_clock_now_us(run->engine->conf.clock) - from_us;
     return ps_go(&run->step, run->cacheable ? PS_STEP_STORE : PS_STEP_LEAVE);
@@ -87,7 +89,7 @@ ps_run_policy_ask(const struct ps_run *run)
 static void
 learn(struct ps_run *run)
 {
-    if (!run->old || !run->snapshot_taken ||
+    if (!run->old || !run->snapshot_taken || !ps_stream_whole(run) ||
         (run->rule.found && run->rule.mode != PS_RULE_AUTO))
         return;
     const struct ps_policy_ask ask = ps_run_policy_ask(run);
@@ -158,7 +160,8 @@ put(struct ps_run *run, struct ps_entry *entry)
 enum ps_next
 ps_step_store(struct ps_run *run)
 {
-    bool shared = run->flight && ps_flight_waiters(run->flight) > 0;
+    bool shared = ps_stream_whole(run) && run->flight &&
+                  ps_flight_waiters(run->flight) > 0;
     struct ps_entry *entry = NULL;
     if (PS_BROKEN(late_stamps) && run->keep)
         run->keep = ps_snapshot_take(run->space, ps_catalog_gen(run->catalog),

@@ -102,7 +102,7 @@ static void
 lines_end(struct ps_buf *out, const struct ps_result_end *end, bool any_set,
           uint64_t n_rows)
 {
-    ps_buf_append_c(out, n_rows > 0 ? "\n{" : "{");
+    ps_buf_append_char(out, '{');
     count_json(out, end, any_set, n_rows);
 }
 
@@ -138,10 +138,10 @@ error(struct ps_buf *out, const struct ps_origin_error *error)
         .begin = begin, .between = ",", .end = end, .arrays = (array), \
         .error = error                                                 \
     }
-#define LINES(array)                                             \
-    {                                                            \
-        .begin = lines_begin, .between = "\n", .end = lines_end, \
-        .arrays = (array), .error = error                        \
+#define LINES(array)                                                           \
+    {                                                                          \
+        .begin = lines_begin, .between = "", .behind = "\n", .end = lines_end, \
+        .arrays = (array), .error = error                                      \
     }
 
 const struct ps_rows_style ps_query_style[2][2] = {

@@ -102,6 +102,7 @@ struct ps_rows_style {
     void (*begin)(struct ps_buf *out, int provider,
                   const struct ps_column *columns, size_t n);
     const char *between;
+    const char *behind; /* each row; NULL: nothing */
     void (*end)(struct ps_buf *out, const struct ps_result_end *end,
                 bool any_set, uint64_t n_rows);
     /* Rows are arrays of values; else objects. */
@@ -128,6 +129,11 @@ void ps_rows_json_set_provider(struct ps_rows_json *encoder, int provider);
 /* Another form than PolyScale's. Before the first row; style is static. */
 void ps_rows_json_set_style(struct ps_rows_json *encoder,
                             const struct ps_rows_style *style);
+/* What is encoded; until the next call. Only between rows is it whole rows. */
+struct ps_str ps_rows_json_so_far(const struct ps_rows_json *encoder);
+/* The caller has taken what is encoded: take gives what comes after it. Not
+ * before the first row. */
+void ps_rows_json_drop(struct ps_rows_json *encoder);
 /* How it ended; before take. */
 void ps_rows_json_set_end(struct ps_rows_json *encoder,
                           const struct ps_result_end *end);

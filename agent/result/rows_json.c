@@ -318,6 +318,8 @@ on_row(struct ps_sink *sink, const struct ps_cell *cells, size_t count)
             return rc == PS_TOO_BIG ? PS_RESULT_TOO_BIG : rc;
     }
     ps_buf_append_char(body, self->style->arrays ? ']' : '}');
+    if (self->style->behind)
+        ps_buf_append_c(body, self->style->behind);
     return rc_of(body);
 }
 
@@ -430,6 +432,21 @@ ps_rows_json_take(struct ps_rows_json *encoder, char **body, size_t *len)
         return rc;
     *body = ps_buf_take(&encoder->body, len);
     return PS_OK;
+}
+
+struct ps_str
+ps_rows_json_so_far(const struct ps_rows_json *encoder)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    return ps_buf_str(&encoder->body);
+}
+
+void
+ps_rows_json_drop(struct ps_rows_json *encoder)
+{
+    PS_CHECK_OBJ(encoder, ENCODER_MAGIC);
+    PS_CHECK(encoder->count > 0 && ps_buf_rc(&encoder->body) == PS_OK);
+    ps_buf_clear(&encoder->body);
 }
 
 uint64_t
