@@ -202,6 +202,31 @@ put_pool(const struct ps_pool_stats *pool, struct ps_metrics *m)
                   (double)pool->breaker_opened);
 }
 
+/* By cache, of those whose origin was asked for a connection and that are
+ * still defined. */
+static void
+put_breakers(const struct ps_agent_metrics *from, struct ps_metrics *m)
+{
+    size_t room = ps_engine_breakers(from->engine, true, NULL, 0);
+    struct ps_breaker_state *states = calloc(room + 1, sizeof(*states));
+    if (!states)
+        return;
+    size_t n = ps_engine_breakers(from->engine, true, states, room);
+    ps_metric_begin(m, "portside_pool_breaker_state", PS_METRIC_GAUGE,
+                    "0: connections to the cache's origin are opened as "
+                    "needed; 1: one login is tried; 2: it is left alone.");
+    for (size_t i = 0; i < PS_MIN(n, room); i++) {
+        struct ps_cache_conf *conf =
+            ps_config_find(from->config, ps_str_of(states[i].cache_id));
+        if (!conf)
+            continue;
+        const struct ps_metric_label cache = {"cache", conf->name};
+        ps_metric_put(m, &cache, 1, (double)states[i].breaker);
+        ps_cache_conf_unref(&conf);
+    }
+    free(states);
+}
+
 static void
 put_engine(const struct ps_agent_metrics *from, struct ps_metrics *m)
 {
@@ -247,6 +272,7 @@ put_engine(const struct ps_agent_metrics *from, struct ps_metrics *m)
                   (double)stats.switched_off);
     if (from->tally)
         put_pool(&stats.pool, m);
+    put_breakers(from, m);
 }
 
 static void

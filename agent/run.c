@@ -66,6 +66,13 @@ struct agent {
 
 /* ---------------------------------------------------------------- hooks */
 
+static size_t
+on_heartbeat(void *arg, struct ps_breaker_state *out, size_t room)
+{
+    struct agent *a = arg;
+    return ps_engine_breakers(a->engine, false, out, room);
+}
+
 static void
 on_apply(void *arg, const struct ps_change *change)
 {
@@ -288,6 +295,7 @@ make_core(struct agent *a, struct ps_err *err)
         .purge = on_purge,
         .explain = on_explain,
         .reconfigured = on_reconfigured,
+        .breakers = on_heartbeat,
         .revoked = on_revoked,
         .arg = a};
     enum ps_rc rc = ps_uplink_new(&a->uplink, &link, err);

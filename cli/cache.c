@@ -47,6 +47,24 @@ show_line(struct ps_table *table, const char *name, const char *text)
     ps_table_add(table, PS_TINT_NONE, text);
 }
 
+/* Which agents leave its origin alone for now. */
+static void
+show_breakers(struct ps_table *table, const json_t *cache)
+{
+    const json_t *breakers = json_object_get(cache, "breakers");
+    for (size_t i = 0; i < json_array_size(breakers); i++) {
+        const json_t *b = json_array_get(breakers, i);
+        bool open = strcmp(ps_json_text(b, "state"), "open") == 0;
+        ps_table_add(table, PS_TINT_DIM, i == 0 ? "breaker" : "");
+        ps_table_addf(table, PS_TINT_WARN,
+                      open ? "open on %s (%s): the database was not reached"
+                           : "on %s (%s) one login is tried",
+                      ps_json_text(b, "agentName"), ps_json_text(b, "region"));
+    }
+    if (breakers && json_array_size(breakers) == 0)
+        show_line(table, "breaker", "closed on every agent");
+}
+
 static enum ps_exit
 cache_show(struct ps_ctl *ctl)
 {
@@ -71,6 +89,7 @@ cache_show(struct ps_ctl *ctl)
         show_line(table, "changed", time);
         show_line(table, "connection",
                   ps_json_text(cache, "connectionUriTemplate"));
+        show_breakers(table, cache);
     }
     ps_ctl_print_table(table);
     ps_table_free(&table);

@@ -22,6 +22,7 @@ enum {
     TELL_MS = 1000,
     UNSETTLED_MORE_MS = 1000,
     RENEW_BEFORE_S = 30 * 24 * 3600,
+    RESTING_MAX = 64, /* origins that a heartbeat tells of */
     FABRIC_PROTOCOL = 1
 };
 
@@ -145,9 +146,35 @@ on_heartbeat(struct ps_uplink_call *call, const Portside__Reply *reply)
     ps_uplink_publish(u);
 }
 
+/* What a heartbeat says of origins; borrows from itself. */
+struct resting {
+    struct ps_breaker_state states[RESTING_MAX];
+    Portside__OriginResting told[RESTING_MAX];
+    Portside__OriginResting *list[RESTING_MAX];
+};
+
+static void
+tell_resting(const struct ps_uplink *u, struct resting *r,
+             Portside__Heartbeat *beat)
+{
+    size_t n = 0;
+    if (u->conf.breakers)
+        n = u->conf.breakers(u->conf.arg, r->states, RESTING_MAX);
+    n = PS_MIN(n, (size_t)RESTING_MAX);
+    for (size_t i = 0; i < n; i++) {
+        portside__origin_resting__init(&r->told[i]);
+        r->told[i].cache_id = r->states[i].cache_id;
+        r->told[i].trying = r->states[i].breaker == PS_BREAKER_HALF_OPEN;
+        r->list[i] = &r->told[i];
+    }
+    beat->n_resting = n;
+    beat->resting = r->list;
+}
+
 void
 ps_uplink_heartbeat(struct ps_uplink *u)
 {
+    struct resting resting;
     Portside__Heartbeat beat;
     portside__heartbeat__init(&beat);
     Portside__Call call;
@@ -157,6 +184,7 @@ ps_uplink_heartbeat(struct ps_uplink *u)
     beat.epoch = u->order.epoch;
     beat.applied = u->order.applied;
     beat.config_version = u->config_version;
+    tell_resting(u, &resting, &beat);
     call.body_case = PORTSIDE__CALL__BODY_HEARTBEAT;
     call.heartbeat = &beat;
     ps_uplink_call(u, &call, (unsigned)u->lease_ms, NULL, on_heartbeat);

@@ -20,6 +20,7 @@
 #include "agent/cache/change.h"
 #include "agent/cache/lease.h"
 #include "agent/cache/purge.h"
+#include "agent/config/breaker.h"
 #include "agent/config/config.h"
 #include "agent/link/state.h"
 #include "agent/telemetry/collector.h"
@@ -56,6 +57,9 @@ struct ps_uplink_conf {
                     struct ps_buf *out);
     /* The definitions in config were replaced. */
     void (*reconfigured)(void *arg);
+    /* Caches whose breaker is not closed, for heartbeats: as
+     * ps_origins_breakers; NULL: none is told. On the link's thread. */
+    size_t (*breakers)(void *arg, struct ps_breaker_state *out, size_t room);
     /* The control plane revoked this agent: it must stop serving, because
      * nobody waits for its writes to be told any more. */
     void (*revoked)(void *arg);

@@ -23,12 +23,6 @@ enum {
     HALF_OPEN_RETRY_MS = 1000
 };
 
-enum breaker {
-    CLOSED,
-    OPEN,
-    HALF_OPEN
-};
-
 struct ps_origin {
     struct ps_origins *origins;
     char id[37];
@@ -38,10 +32,11 @@ struct ps_origin {
     struct ps_cache_conf *conf; /* a reference; the newest */
     size_t total;               /* held by all shares */
     struct ps_list holders, bare, more;
-    enum breaker breaker;
+    /* Written under the lock. */
+    _Atomic enum ps_breaker breaker;
     unsigned failures; /* in a row */
     unsigned opened;   /* rests in a row */
-    uint64_t until_ms; /* OPEN */
+    uint64_t until_ms; /* PS_BREAKER_OPEN */
     bool slow;         /* since slow_since_ms */
     uint64_t slow_since_ms;
     uint64_t random;
@@ -146,7 +141,8 @@ ps_origins_get(struct ps_origins *origins, struct ps_str id)
 static bool
 is_blank(const struct ps_origin *origin)
 {
-    return origin->breaker == CLOSED && origin->failures == 0 && !origin->slow;
+    return origin->breaker == PS_BREAKER_CLOSED && origin->failures == 0 &&
+           !origin->slow;
 }
 
 static void
@@ -178,6 +174,29 @@ ps_origins_forget(struct ps_origins *origins, struct ps_str id)
     if (origin && origin->refs == 0)
         drop(origins, origin);
     unlock(&origins->lock);
+}
+
+size_t
+ps_origins_breakers(struct ps_origins *origins, bool closed,
+                    struct ps_breaker_state *out, size_t room)
+{
+    size_t at = 0, n = 0;
+    struct ps_str id;
+    void *value;
+    lock(&origins->lock);
+    while (ps_map_next(origins->map, &at, &id, &value)) {
+        const struct ps_origin *origin = value;
+        enum ps_breaker breaker = atomic_load(&origin->breaker);
+        if (breaker == PS_BREAKER_CLOSED && !closed)
+            continue;
+        if (n < room) {
+            memcpy(out[n].cache_id, origin->id, sizeof(out[n].cache_id));
+            out[n].breaker = breaker;
+        }
+        n++;
+    }
+    unlock(&origins->lock);
+    return n;
 }
 
 /* ------------------------------------------------------------- the bound */
@@ -324,12 +343,12 @@ ps_origin_set_conf(struct ps_origin *origin, struct ps_cache_conf *conf)
         old = origin->conf;
         origin->conf = ps_cache_conf_ref(conf);
         if (old && !ps_cache_conf_same_origin(old, conf)) {
-            origin->breaker = CLOSED;
+            origin->breaker = PS_BREAKER_CLOSED;
             origin->failures = origin->opened = 0;
             origin->slow = false;
         }
         if (conf->breaker_failures == 0)
-            origin->breaker = CLOSED;
+            origin->breaker = PS_BREAKER_CLOSED;
         /* The bound may be another: they will ask again. */
         PS_LIST_FOREACH_SAFE(&origin->holders, it, next) {
             post(PS_CONTAINER_OF(it, struct ps_origin_share, holder));
@@ -390,16 +409,16 @@ ask_breaker(struct ps_origin *origin, uint64_t now_ms,
             struct ps_origin_permit *permit, uint64_t *retry_ms)
 {
     switch (origin->breaker) {
-    case CLOSED:
+    case PS_BREAKER_CLOSED:
         break;
-    case OPEN:
+    case PS_BREAKER_OPEN:
         if (now_ms < origin->until_ms) {
             *retry_ms = origin->until_ms - now_ms;
             return PS_ORIGIN_NOT_NOW;
         }
         permit->probe = true;
         break;
-    case HALF_OPEN:
+    case PS_BREAKER_HALF_OPEN:
         *retry_ms = HALF_OPEN_RETRY_MS;
         return PS_ORIGIN_NOT_NOW;
     }
@@ -457,7 +476,7 @@ ps_origin_take(struct ps_origin_share *share, uint64_t now_ms, bool queue,
         answer = ask_bound(origin, share, now_ms, queue, retry_ms);
     if (answer == PS_ORIGIN_GRANTED) {
         if (permit->probe)
-            origin->breaker = HALF_OPEN;
+            origin->breaker = PS_BREAKER_HALF_OPEN;
         permit->jitter = next_random(origin) & 1023;
     }
     unlock(&origin->lock);
@@ -537,8 +556,8 @@ ps_origin_worked(struct ps_origin *origin, const struct ps_cache_conf *conf,
     lock(&origin->lock);
     if (is_current(origin, conf)) {
         origin->failures = origin->opened = 0;
-        if (origin->breaker != CLOSED) {
-            origin->breaker = CLOSED;
+        if (origin->breaker != PS_BREAKER_CLOSED) {
+            origin->breaker = PS_BREAKER_CLOSED;
             origin->slow = origin->conf->slow_start_ms > 0;
             origin->slow_since_ms = now_ms;
             ps_info("pool", "cache %s: the database is back", origin->id);
@@ -584,7 +603,7 @@ open_breaker(struct ps_origin *origin, uint64_t now_ms)
                     << PS_MIN(origin->opened, (unsigned)OPEN_DOUBLINGS_MAX);
     rest -= rest / 5 * (next_random(origin) & 1023) / 1023;
     origin->opened++;
-    origin->breaker = OPEN;
+    origin->breaker = PS_BREAKER_OPEN;
     origin->until_ms = now_ms + rest;
     ps_warn("pool",
             "cache %s: %u failed connects in a row; the next one in %u ms",
@@ -608,8 +627,9 @@ ps_origin_failed(struct ps_origin *origin, const struct ps_cache_conf *conf,
     if (is_current(origin, conf)) {
         unsigned most = origin->conf->breaker_failures;
         origin->failures++;
-        opens = origin->breaker == HALF_OPEN ||
-                (origin->breaker == CLOSED && most && origin->failures >= most);
+        opens = origin->breaker == PS_BREAKER_HALF_OPEN ||
+                (origin->breaker == PS_BREAKER_CLOSED && most &&
+                 origin->failures >= most);
         if (opens)
             open_breaker(origin, now_ms);
     }
@@ -621,8 +641,8 @@ void
 ps_origin_probe_lost(struct ps_origin *origin, uint64_t now_ms)
 {
     lock(&origin->lock);
-    if (origin->breaker == HALF_OPEN) {
-        origin->breaker = OPEN;
+    if (origin->breaker == PS_BREAKER_HALF_OPEN) {
+        origin->breaker = PS_BREAKER_OPEN;
         origin->until_ms = now_ms;
     }
     unlock(&origin->lock);

@@ -19,6 +19,7 @@
 #ifndef PS_AGENT_POOL_ORIGIN_H
 #define PS_AGENT_POOL_ORIGIN_H
 
+#include "agent/config/breaker.h"
 #include "agent/config/config.h"
 #include "common/io/loop.h"
 #include "common/list.h"
@@ -36,6 +37,10 @@ struct ps_origin *ps_origins_get(struct ps_origins *origins, struct ps_str id);
 void ps_origin_unref(struct ps_origin **origin);
 /* The cache is no more. */
 void ps_origins_forget(struct ps_origins *origins, struct ps_str id);
+/* Of all that are known, or of those only that are not closed; how many there
+ * are, also where there is less room in out. Any thread. */
+size_t ps_origins_breakers(struct ps_origins *origins, bool closed,
+                           struct ps_breaker_state *out, size_t room);
 /* A definition of the cache: its limits count from now on (an older one than
  * the last is ignored), and another address or TLS setting is another
  * origin, of which no failure is known. */

@@ -259,6 +259,30 @@ the_breaker_opens_for_longer_and_longer(void **state)
     assert_in_range(retry, 800, 1000);
 }
 
+/* What is shown of it: of all, or of those that are not closed. */
+static void
+the_breaker_shows(void **state)
+{
+    struct fixture *f = *state;
+    struct ps_breaker_state states[2] = {{.cache_id = "unset"}};
+    uint64_t retry;
+    assert_int_equal(ps_origins_breakers(f->origins, false, states, 2), 0);
+    assert_string_equal(states[0].cache_id, "unset");
+    assert_int_equal(ps_origins_breakers(f->origins, true, states, 2), 1);
+    assert_string_equal(states[0].cache_id, ID);
+    assert_int_equal(states[0].breaker, PS_BREAKER_CLOSED);
+    refuse(f, 3, 0);
+    assert_int_equal(ps_origins_breakers(f->origins, false, NULL, 0), 1);
+    assert_int_equal(ps_origins_breakers(f->origins, false, states, 2), 1);
+    assert_string_equal(states[0].cache_id, ID);
+    assert_int_equal(states[0].breaker, PS_BREAKER_OPEN);
+    assert_int_equal(take_at(f, 0, 1000, &retry), PS_ORIGIN_GRANTED);
+    assert_int_equal(ps_origins_breakers(f->origins, false, states, 2), 1);
+    assert_int_equal(states[0].breaker, PS_BREAKER_HALF_OPEN);
+    ps_origin_worked(f->origin, f->conf, 1000);
+    assert_int_equal(ps_origins_breakers(f->origins, false, states, 2), 0);
+}
+
 static void
 a_probe_given_up_lets_the_next_try(void **state)
 {
@@ -380,6 +404,7 @@ main(void)
         TEST(a_lower_bound_takes_back),
         TEST(what_is_convenient_waits_for_nobody),
         TEST(the_breaker_opens_for_longer_and_longer),
+        TEST(the_breaker_shows),
         TEST(a_probe_given_up_lets_the_next_try),
         TEST(failures_that_do_not_count),
         TEST(the_breaker_stays_open_when_nobody_is_left),

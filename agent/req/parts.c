@@ -433,6 +433,14 @@ ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out)
     out->switched_off = policy.switched_off;
 }
 
+size_t
+ps_engine_breakers(struct ps_engine *engine, bool closed,
+                   struct ps_breaker_state *out, size_t room)
+{
+    PS_CHECK_OBJ(engine, PS_ENGINE_MAGIC);
+    return ps_origins_breakers(engine->origins, closed, out, room);
+}
+
 void
 ps_engine_sample(struct ps_engine *engine, unsigned loop_index)
 {

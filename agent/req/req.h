@@ -366,6 +366,9 @@ struct ps_engine_stats {
     uint64_t switched_off; /* times that a template's answers were given up */
 };
 void ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out);
+/* Breakers of the caches' origins, as ps_origins_breakers. Any thread. */
+size_t ps_engine_breakers(struct ps_engine *engine, bool closed,
+                          struct ps_breaker_state *out, size_t room);
 /* On a loop: has its pool's figures be part of ps_engine_stats. */
 void ps_engine_sample(struct ps_engine *engine, unsigned loop_index);
 

@@ -79,11 +79,34 @@ api_put_cache(struct ps_buf *out, const struct ps_cache_def *def)
 }
 
 static void
-put_cache(struct ps_buf *out, const struct ps_cache_def *def)
+put_breaker(void *arg, const struct ps_agent *agent, bool trying)
 {
+    struct ps_buf *out = arg;
     api_open(out, NULL, '{');
-    api_put_cache(out, def);
+    api_put_text(out, "agentId", agent->id);
+    api_put_text(out, "agentName", agent->name);
+    api_put_text(out, "region", agent->region);
+    api_put_text(out, "state", trying ? "halfOpen" : "open");
     api_close(out, '}');
+}
+
+/* What agents say of its origin now. */
+static void
+put_breakers(struct api_request *request, const struct ps_cache_def *def)
+{
+    struct ps_buf *out = &request->out;
+    api_open(out, "breakers", '[');
+    ps_fleet_each_resting(request->api->conf.fleet, def->id, put_breaker, out);
+    api_close(out, ']');
+}
+
+static void
+put_cache(struct api_request *request, const struct ps_cache_def *def)
+{
+    api_open(&request->out, NULL, '{');
+    api_put_cache(&request->out, def);
+    put_breakers(request, def);
+    api_close(&request->out, '}');
 }
 
 /* ---------------------------------------------------------------- read */
@@ -205,6 +228,7 @@ create(struct api_request *request, struct ps_cache_def *def,
              def->id);
     api_open(&request->out, NULL, '{');
     api_put_cache(&request->out, def);
+    put_breakers(request, def);
     if (rules->list)
         rc = api_put_rules(request, "rules", def->id, err);
     api_close(&request->out, '}');
@@ -272,7 +296,7 @@ update(struct api_request *request, const struct ps_cache_def *old,
     if (rc != PS_OK)
         return rc;
     api_cache_changed(api, old, def);
-    put_cache(&request->out, def);
+    put_cache(request, def);
     return PS_OK;
 }
 
@@ -318,7 +342,7 @@ list_cache(void *arg, const struct ps_cache_def *def)
 {
     struct api_request *request = arg;
     if (api_sees_cache(request, def->id))
-        put_cache(&request->out, def);
+        put_cache(request, def);
     return PS_OK;
 }
 
@@ -339,7 +363,7 @@ api_get_cache(struct api_request *request, struct ps_err *err)
     enum ps_rc rc =
         ps_db_cache_get(request->api->conf.db, request->param, &def, err);
     if (rc == PS_OK) {
-        put_cache(&request->out, &def);
+        put_cache(request, &def);
         ps_def_done(&def);
     }
     return rc;

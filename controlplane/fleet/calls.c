@@ -155,6 +155,24 @@ on_hello(struct ps_fleet *fleet, void *call, const Portside__Hello *body)
 /* ---------------------------------------------------------- heartbeats */
 
 static void
+note_resting(struct ps_member *member, const Portside__Heartbeat *body)
+{
+    struct ps_resting resting[PS_RESTING_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < body->n_resting && n < PS_RESTING_MAX; i++) {
+        const Portside__OriginResting *told = body->resting[i];
+        struct ps_resting *one = &resting[n];
+        size_t len = strlen(told->cache_id);
+        if (len >= sizeof(one->cache_id))
+            continue;
+        memcpy(one->cache_id, told->cache_id, len + 1);
+        one->trying = told->trying;
+        n++;
+    }
+    ps_sessions_note_resting(member, resting, n);
+}
+
+static void
 on_heartbeat(struct ps_fleet *fleet, struct ps_member *member, void *call,
              const Portside__Heartbeat *body)
 {
@@ -164,6 +182,7 @@ on_heartbeat(struct ps_fleet *fleet, struct ps_member *member, void *call,
     uint64_t applied = ours ? PS_MIN(body->applied, newest) : 0;
     ps_sessions_heartbeat(fleet->sessions, member, applied,
                           body->config_version, fleet_now(fleet));
+    note_resting(member, body);
     member->agent.last_seen_ms = ps_wall_ms();
     Portside__HeartbeatReply beat = PORTSIDE__HEARTBEAT_REPLY__INIT;
     beat.epoch = fleet->epoch;

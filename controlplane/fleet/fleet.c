@@ -375,6 +375,22 @@ ps_fleet_agent(struct ps_fleet *fleet, const char *id,
     return true;
 }
 
+void
+ps_fleet_each_resting(struct ps_fleet *fleet, const char *cache_id,
+                      void (*fn)(void *arg, const struct ps_agent *agent,
+                                 bool trying),
+                      void *arg)
+{
+    PS_CHECK_OBJ(fleet, FLEET_MAGIC);
+    size_t at = 0;
+    struct ps_member *member;
+    while ((member = ps_sessions_next(fleet->sessions, &at))) {
+        for (size_t i = 0; i < member->n_resting; i++)
+            if (strcmp(member->resting[i].cache_id, cache_id) == 0)
+                fn(arg, &member->agent, member->resting[i].trying);
+    }
+}
+
 size_t
 ps_fleet_connected_in(struct ps_fleet *fleet, const char *region)
 {

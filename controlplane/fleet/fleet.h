@@ -165,6 +165,13 @@ struct ps_fleet_agent {
 bool ps_fleet_agent(struct ps_fleet *fleet, const char *id,
                     struct ps_fleet_agent *out);
 
+/* Calls fn for each connected agent that opens no connections to this cache's
+ * origin for now; trying: but for one login. */
+void ps_fleet_each_resting(struct ps_fleet *fleet, const char *cache_id,
+                           void (*fn)(void *arg, const struct ps_agent *agent,
+                                      bool trying),
+                           void *arg);
+
 /* How many of this region's agents are connected. */
 size_t ps_fleet_connected_in(struct ps_fleet *fleet, const char *region);
 

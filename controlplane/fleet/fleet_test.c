@@ -614,6 +614,62 @@ a_lost_agent_restricts_the_others_in_time(void **state)
     assert_false(restricted(w, &b));
 }
 
+struct resters {
+    char text[256];
+};
+
+static void
+note_rester(void *arg, const struct ps_agent *agent, bool trying)
+{
+    struct resters *told_of = arg;
+    size_t at = strlen(told_of->text);
+    snprintf(told_of->text + at, sizeof(told_of->text) - at, "%s %d;",
+             agent->name, trying);
+}
+
+/* Each heartbeat says all of it, and the end of a session that it is not
+ * known any more. */
+static void
+origins_that_rest_are_told(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a"), b = enroll(w, "b");
+    char one[] = "0b0e5f2a-0000-4000-8000-00000000000a", other[] = "elsewhere";
+    char longer[] = "0b0e5f2a-0000-4000-8000-00000000000a-and-more";
+    Portside__OriginResting told[200], *list[200];
+    for (size_t i = 0; i < PS_ARRAY_LEN(list); i++) {
+        portside__origin_resting__init(&told[i]);
+        told[i].cache_id = i == 0 ? longer : i == 1 ? one : other;
+        list[i] = &told[i];
+    }
+    Portside__Heartbeat body = PORTSIDE__HEARTBEAT__INIT;
+    Portside__Call call = PORTSIDE__CALL__INIT;
+    call.body_case = PORTSIDE__CALL__BODY_HEARTBEAT;
+    call.heartbeat = &body;
+    body.resting = list;
+    struct peer *peers[] = {&a, &b};
+    for (size_t i = 0; i < 2; i++) {
+        hello(w, peers[i]);
+        body.epoch = peers[i]->epoch;
+        body.n_resting = i == 0 ? 2 : PS_ARRAY_LEN(list);
+        told[1].trying = i == 1;
+        done(ask(w, peers[i], &call));
+    }
+    struct resters told_of = {""};
+    ps_fleet_each_resting(w->fleet, one, note_rester, &told_of);
+    assert_true(strcmp(told_of.text, "a 0;b 1;") == 0 ||
+                strcmp(told_of.text, "b 1;a 0;") == 0);
+    done(beat(w, &a, 0));
+    told_of = (struct resters){""};
+    ps_fleet_each_resting(w->fleet, one, note_rester, &told_of);
+    assert_string_equal(told_of.text, "b 1;");
+    goodbye(w, &b, true);
+    told_of = (struct resters){""};
+    ps_fleet_each_resting(w->fleet, one, note_rester, &told_of);
+    ps_fleet_each_resting(w->fleet, other, note_rester, &told_of);
+    assert_string_equal(told_of.text, "");
+}
+
 static void
 a_goodbye_restricts_nobody(void **state)
 {
@@ -1223,6 +1279,7 @@ main(void)
         T(certificates_are_renewed),
         T(a_lost_agent_restricts_the_others_in_time),
         T(a_goodbye_restricts_nobody),
+        T(origins_that_rest_are_told),
         T(an_unclean_goodbye_restricts),
         T(after_a_restart_silent_agents_are_lost),
         T(what_a_dead_process_left_restricts_until_it_is_over),

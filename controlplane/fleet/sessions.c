@@ -127,6 +127,7 @@ end_session(struct ps_sessions *s, struct ps_member *member)
         return;
     ps_map_remove(s->by_session, ps_str_of(member->session_id));
     member->connected = false;
+    member->n_resting = 0;
 }
 
 /* The session's lease goes on without us hearing of it. */
@@ -220,6 +221,16 @@ ps_sessions_heartbeat(struct ps_sessions *s, struct ps_member *member,
     member->config_version = config_version;
     member->heard_ms = now_ms;
     member->lease_until_ms = lease_end(s, now_ms);
+}
+
+void
+ps_sessions_note_resting(struct ps_member *member,
+                         const struct ps_resting *resting, size_t n)
+{
+    PS_CHECK_OBJ(member, MEMBER_MAGIC);
+    member->n_resting = PS_MIN(n, (size_t)PS_RESTING_MAX);
+    if (member->n_resting)
+        memcpy(member->resting, resting, member->n_resting * sizeof(*resting));
 }
 
 enum ps_flush

@@ -40,13 +40,20 @@ enum {
     PS_SESSION_SECRET_HEX = 65, /* 64 digits and NUL */
     /* Publishes of a session that are recognised when sent again. */
     PS_PUBLISH_WINDOW = 256,
-    PS_REQUEST_ID_MAX = 64
+    PS_REQUEST_ID_MAX = 64,
+    PS_RESTING_MAX = 64
 };
 
 struct ps_sessions_conf {
     uint64_t lease_ms;
     uint64_t lost_after_ms;
     uint64_t margin_ms; /* for clocks that run at different speeds */
+};
+
+/* An origin that the agent opens no connections to for now. */
+struct ps_resting {
+    char cache_id[37];
+    bool trying; /* but for one login that will decide */
 };
 
 struct ps_published {
@@ -75,6 +82,8 @@ struct ps_member {
     bool changed; /* agent is to be written down */
     uint64_t applied;
     uint64_t config_version;
+    struct ps_resting resting[PS_RESTING_MAX]; /* while connected */
+    size_t n_resting;
     struct ps_published published[PS_PUBLISH_WINDOW];
     size_t published_next;
 };
@@ -118,6 +127,10 @@ PS_MUST_USE enum ps_rc ps_sessions_authenticate(struct ps_sessions *sessions,
 void ps_sessions_heartbeat(struct ps_sessions *sessions,
                            struct ps_member *member, uint64_t applied,
                            uint64_t config_version, uint64_t now_ms);
+/* What the heartbeat says of origins, in place of what the last one said; more
+ * than PS_RESTING_MAX are left out. */
+void ps_sessions_note_resting(struct ps_member *member,
+                              const struct ps_resting *resting, size_t n);
 PS_MUST_USE enum ps_flush ps_sessions_goodbye(struct ps_sessions *sessions,
                                               struct ps_member *member,
                                               bool clean, uint64_t unsettled_ms,

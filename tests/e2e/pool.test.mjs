@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, before, describe as suite, test } from 'node:test';
 import { freePort } from './lib/postgres.mjs';
 import { program, run, tempDir, waitUntil } from './lib/process.mjs';
+import { request } from './lib/portside.mjs';
 import { Stage } from './lib/stage.mjs';
 
 suite('limits of a cache', () => {
@@ -172,8 +173,18 @@ suite('limits of a cache', () => {
     }, { what: 'the breaker' });
     assert.equal(reply.status, 503);
     assert.ok(Number(reply.headers['retry-after']) > 2000, reply.headers['retry-after']);
+    const state = async () => /^portside_pool_breaker_state\{cache="main"\} (\d)$/m
+      .exec((await request(`${agent.adminUrl}/metrics`)).text)?.[1];
+    await waitUntil(async () => await state() === '2', { what: 'the metric' });
+    await waitUntil(async () => /^breaker +open on \S+ \(one\)/m.test(await psctl('cache', 'show', 'main')),
+      { what: 'psctl to show it' });
+    const { breakers } = (await stage.controlPlane.ok('GET', '/v1/caches')).find(({ name }) => name === 'main');
+    assert.deepEqual(breakers.map(({ region, state: is }) => [region, is]), [['one', 'open']]);
     // Another address is another database.
     await update('--port', String(stage.db.port));
     await waitUntil(async () => (await read()).status === 200, { what: 'an answer' });
+    await waitUntil(async () => await state() === '0', { what: 'the metric' });
+    await waitUntil(async () => /^breaker +closed on every agent$/m.test(await psctl('cache', 'show', 'main')),
+      { what: 'psctl to show that it is closed' });
   });
 });
