@@ -2,6 +2,7 @@
 #include "agent/cache/spaces_private.h"
 #include "tests/unit.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -448,6 +449,40 @@ a_pin_does_not_outlive_its_rows(void **state)
     assert_false(column_is(f->space, &old));
 }
 
+/* The rows go when a thread is in the middle of a sum: at its first look at a
+ * bucket. */
+static struct ps_space *going;
+
+static void
+on_fault(int signal)
+{
+    (void)signal;
+    void *rows = atomic_load(&going->rows);
+    if (mprotect(rows, ROWS_BYTES, PROT_READ | PROT_WRITE) != 0 ||
+        !rows_go(going))
+        abort();
+}
+
+static void
+rows_that_go_within_a_sum_bring_no_answer_back(void **state)
+{
+    struct fixture *f = *state;
+    struct pinned p;
+    struct ps_snapshot s;
+    struct sigaction action = {.sa_handler = on_fault}, before;
+    assert_int_equal(take(f, &ITEMS, pin(&p, "id", 1), &s), 0);
+    write_rows(f, &ITEMS, pin(&p, "id", 1));
+    assert_false(ps_snapshot_valid(&s));
+    going = f->space;
+    assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+    assert_int_equal(
+        mprotect(atomic_load(&f->space->rows), ROWS_BYTES, PROT_NONE), 0);
+    bool valid = ps_snapshot_valid(&s);
+    sigaction(SIGSEGV, &before, NULL);
+    assert_int_equal(row_bytes(f), 0);
+    assert_false(valid);
+}
+
 /* Rows of one database at a time: the others depend on tables until these
  * have gone. */
 static void
@@ -501,6 +536,7 @@ main(void)
         TEST(an_old_answer_never_becomes_right_again),
         TEST(buckets_of_a_write_under_way_stay),
         TEST(a_pin_does_not_outlive_its_rows),
+        TEST(rows_that_go_within_a_sum_bring_no_answer_back),
         cmocka_unit_test(rows_are_told_apart_where_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,9 +12,12 @@
  *   snapshot:           life     sum of any and buckets               life
  * again
  *
- * A sum with the old `any` is at most what came before, and all sums later on
- * are larger: of one column a read depends on MAX_VALUES buckets at most, and
- * none was above the largest. A snapshot that got the new `any` sees the new
+ * All sums later on are larger than any from before: of one column a read
+ * depends on MAX_VALUES buckets at most, and none was above the largest. Nor
+ * can a sum that is taken meanwhile be one from before: whoever finds a bucket
+ * empty loads the column's `any` afterwards, and that one has moved. (The other
+ * way round it would be the sum of an answer whose bucket had been 0, although
+ * a write had moved it since.) A snapshot that got the new `any` sees the new
  * life as well, and does not rely on rows (column_is).
  *
  * Writes that will still move buckets hold them: while one does, they stay.

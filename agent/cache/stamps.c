@@ -33,7 +33,8 @@ ps_space_sum(struct ps_space *space, bool every_table, const uint16_t *slots,
     if (every_table)
         sum += stamp_gen(&space->any);
     bool rows = false;
-    for (size_t i = 0; i < n_slots; i++) {
+    /* A column's `any` after its buckets: rows.c says why. */
+    for (size_t i = n_slots; i-- > 0;) {
         sum += stamp_gen(space_stamp(space, slots[i]));
         rows |= is_row(slots[i]);
     }
