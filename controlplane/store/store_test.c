@@ -60,7 +60,8 @@ ask(struct world *w, const char *sql, char out[64])
     assert_int_equal(sqlite3_prepare_v2(w->db->handle, sql, -1, &stmt, NULL),
                      SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-    snprintf(out, 64, "%s", (const char *)sqlite3_column_text(stmt, 0));
+    const char *text = (const char *)sqlite3_column_text(stmt, 0);
+    snprintf(out, 64, "%s", text ? text : "(null)");
     sqlite3_finalize(stmt);
 }
 
@@ -129,6 +130,94 @@ a_newer_schema_is_refused_and_left_alone(void **state)
     assert_non_null(strstr(err.message, "newer version"));
     ask(w, "SELECT count(*) FROM sqlite_schema", after);
     assert_string_equal(before, after);
+}
+
+/* A store as a program of that time left it: testdata/v<version>.sql. */
+static void
+load_old(struct world *w, int version, char path[96])
+{
+    const char *source = getenv("PS_SOURCE_DIR");
+    char name[512];
+    sqlite3 *old = NULL;
+    assert_non_null(source);
+    snprintf(name, sizeof(name), "%s/controlplane/store/testdata/v%d.sql",
+             source, version);
+    FILE *file = fopen(name, "r");
+    assert_non_null(file);
+    static char text[64 << 10];
+    size_t n = fread(text, 1, sizeof(text) - 1, file);
+    assert_true(feof(file));
+    fclose(file);
+    text[n] = '\0';
+    snprintf(path, 96, "%s/old.db", w->dir);
+    assert_int_equal(sqlite3_open(path, &old), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(old, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(old);
+}
+
+/* Everything that the schema says, in one text. */
+static char *
+schema_of(struct ps_db *db)
+{
+    sqlite3_stmt *stmt;
+    assert_int_equal(
+        sqlite3_prepare_v2(db->handle,
+                           "SELECT group_concat(name || ':' || sql, x'0a') "
+                           "FROM (SELECT * FROM sqlite_schema WHERE sql IS "
+                           "NOT NULL ORDER BY name)",
+                           -1, &stmt, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    char *text = strdup((const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    return text;
+}
+
+/* Released steps have not been changed, and what was stored is there. */
+static void
+goes_forward(struct world *w, int version)
+{
+    static const char id[] = "d09ef256-2ddd-4de3-9050-e820e6db7b93";
+    struct world old = {.db = NULL};
+    struct ps_cache_def def;
+    char path[96], text[64];
+    load_old(w, version, path);
+    assert_int_equal(ps_db_open(&old.db, path, NULL), PS_OK);
+    char *is = schema_of(old.db), *wanted = schema_of(w->db);
+    assert_string_equal(is, wanted);
+    free(is);
+    free(wanted);
+    ask(&old, "PRAGMA integrity_check", text);
+    assert_string_equal(text, "ok");
+    ask(&old, "SELECT count(*) FROM pragma_foreign_key_check", text);
+    assert_string_equal(text, "0");
+
+    assert_int_equal(ps_db_cache_get(old.db, id, &def, NULL), PS_OK);
+    assert_string_equal(def.name, "shop");
+    assert_string_equal(def.host, "db.example.com");
+    assert_int_equal(def.port, 5433);
+    assert_int_equal(def.ttl_max_ms, 60000);
+    assert_true(def.invalidation);
+    assert_int_equal(def.pool_check_after_ms, 30000);
+    snprintf(def.description, sizeof(def.description), "changed");
+    assert_int_equal(ps_db_cache_update(old.db, &def, NULL), PS_OK);
+    ps_def_done(&def);
+    ask(&old, "SELECT name || ' ' || region FROM agents", text);
+    assert_string_equal(text, "eu-west-1 eu-west");
+    /* Tokens from before there were roles may do what they could do. */
+    ask(&old, "SELECT role FROM tokens WHERE name = 'ci'", text);
+    assert_string_equal(text, version < 6 ? "admin" : "viewer");
+    ask(&old, "SELECT group_concat(ttl_ms) FROM rules", text);
+    assert_string_equal(text, version < 2 ? "(null)" : "17000");
+    ps_db_close(&old.db);
+    unlink(path);
+}
+
+static void
+an_older_store_goes_forward(void **state)
+{
+    goes_forward(*state, 1);
+    goes_forward(*state, 7);
 }
 
 static void
@@ -385,6 +474,7 @@ main(void)
         TEST(the_connection_is_durable_and_strict),
         TEST(migrations_are_numbered_and_run_once),
         TEST(a_newer_schema_is_refused_and_left_alone),
+        TEST(an_older_store_goes_forward),
         TEST(a_file_that_is_no_database_is_refused),
         TEST(a_cache_comes_back_as_it_was_stored),
         TEST(each_change_raises_the_version_and_a_refused_one_does_not),
