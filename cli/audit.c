@@ -2,7 +2,11 @@
 #include "cli/ctl.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    MAX_ENTRIES = 20000 /* as many as are kept */
+};
 
 static enum ps_exit
 audit(struct ps_ctl *ctl)
@@ -10,15 +14,15 @@ audit(struct ps_ctl *ctl)
     static const struct ps_column columns[] = {
         PS_RIGHT("NUMBER"), PS_LEFT("AT"), PS_LEFT("TOKEN"), PS_LEFT("CALL"),
         PS_RIGHT("STATUS")};
-    char path[64] = "/v1/audit", time[PS_VALUE_MAX];
+    char time[PS_VALUE_MAX], *end;
     const char *limit = ps_ctl_value(ctl, "limit");
-    json_auto_t *items = NULL;
-    if (limit && (strspn(limit, "0123456789") != strlen(limit) ||
-                  strlen(limit) > 9 || !limit[0]))
-        return ps_ctl_bad_value(ctl, "limit", "a number from 1 to 200");
-    if (limit)
-        snprintf(path, sizeof(path), "/v1/audit?limit=%s", limit);
-    enum ps_exit rc = ps_ctl_list(ctl, path, &items);
+    json_auto_t *reply = NULL;
+    long max = limit ? strtol(limit, &end, 10) : 50;
+    if (limit && (limit[0] < '0' || limit[0] > '9' || *end || max < 1 ||
+                  max > MAX_ENTRIES))
+        return ps_ctl_bad_value(ctl, "limit", "a number from 1 to 20000");
+    enum ps_exit rc = ps_ctl_pages(ctl, "/v1/audit", (size_t)max, &reply);
+    const json_t *items = json_object_get(reply, "items");
     if (rc != PS_EXIT_OK || ps_ctl_print_list(ctl, items, "number"))
         return rc;
     struct ps_table *table = ps_table_new(columns, PS_ARRAY_LEN(columns));

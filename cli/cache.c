@@ -99,18 +99,22 @@ cache_show(struct ps_ctl *ctl)
 static enum ps_exit
 cache_delete(struct ps_ctl *ctl)
 {
-    json_auto_t *cache = NULL;
+    json_auto_t *cache = NULL, *seen = NULL;
+    char etag[PS_ETAG_MAX];
     enum ps_exit rc = ps_ctl_find_cache(ctl, ps_ctl_operand(ctl, 0), &cache);
     if (rc != PS_EXIT_OK)
         return rc;
     const char *name = ps_json_text(cache, "name");
-    if (!ps_ctl_confirm(ctl,
+    char *path = ps_ctl_path("/v1/caches/", ps_json_text(cache, "id"), "");
+    rc = ps_ctl_read(ctl, path, &seen, etag);
+    if (rc == PS_EXIT_OK &&
+        !ps_ctl_confirm(ctl,
                         "Delete the cache `%s`? Queries that name it will "
                         "fail.",
                         name))
-        return PS_EXIT_FAILED;
-    char *path = ps_ctl_path("/v1/caches/", ps_json_text(cache, "id"), "");
-    rc = ps_ctl_call(ctl, "DELETE", path, NULL, NULL);
+        rc = PS_EXIT_FAILED;
+    else if (rc == PS_EXIT_OK)
+        rc = ps_ctl_change(ctl, "DELETE", path, NULL, etag, "the cache", NULL);
     free(path);
     if (rc != PS_EXIT_OK)
         return rc;

@@ -6,6 +6,10 @@
 
 #include <stdlib.h>
 
+enum {
+    UPDATE_TRIES = 5
+};
+
 /* [{region, agent, endpoint, state}] of the agents that have an endpoint. */
 static enum ps_exit
 find_endpoints(struct ps_ctl *ctl, json_t **out)
@@ -147,6 +151,52 @@ ps_cache_create(struct ps_ctl *ctl)
     return rc;
 }
 
+/* Which of the fields in body somebody else gave another value meanwhile. */
+static const char *
+changed_field(const json_t *body, const json_t *was, const json_t *is)
+{
+    const char *field;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)body, field, value)
+    {
+        if (!json_equal(json_object_get(was, field),
+                        json_object_get(is, field)))
+            return field;
+    }
+    return NULL;
+}
+
+/* Reads, and changes what was read. Somebody else's change in between of other
+ * fields is kept: the new version is read and changed. One of the same fields
+ * would be lost: that is said. */
+static enum ps_exit
+update(struct ps_ctl *ctl, const char *path, const json_t *body, json_t **out)
+{
+    char etag[PS_ETAG_MAX];
+    json_auto_t *was = NULL;
+    enum ps_exit rc = ps_ctl_read(ctl, path, &was, etag);
+    for (int i = 0; rc == PS_EXIT_OK && i < UPDATE_TRIES; i++) {
+        json_auto_t *is = NULL;
+        rc = ps_ctl_change(ctl, "PATCH", path, body, etag, "the cache", out);
+        if (rc != PS_EXIT_FAILED ||
+            strcmp(ctl->fault.code, "precondition_failed") != 0)
+            return rc;
+        struct ps_fault fault = ctl->fault;
+        rc = ps_ctl_read(ctl, path, &is, etag);
+        if (rc != PS_EXIT_OK)
+            return rc;
+        const char *field = changed_field(body, was, is);
+        if (field)
+            return ps_ctl_fail(ctl, PS_EXIT_FAILED, "precondition_failed",
+                               "somebody else changed %s meanwhile, so nothing "
+                               "was changed now; look at the cache and try "
+                               "again",
+                               field);
+        ctl->fault = fault;
+    }
+    return rc == PS_EXIT_OK ? PS_EXIT_FAILED : rc;
+}
+
 enum ps_exit
 ps_cache_update(struct ps_ctl *ctl)
 {
@@ -162,7 +212,7 @@ ps_cache_update(struct ps_ctl *ctl)
     if (rc != PS_EXIT_OK)
         return rc;
     char *path = ps_ctl_path("/v1/caches/", ps_json_text(cache, "id"), "");
-    rc = ps_ctl_call(ctl, "PATCH", path, body, &changed);
+    rc = update(ctl, path, body, &changed);
     free(path);
     if (rc != PS_EXIT_OK)
         return rc;

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     MAX_REPLY = 16 << 20
@@ -180,11 +181,75 @@ ps_ctl_login(struct ps_ctl *ctl)
                        ctl->settings.url ? ctl->settings.url : "");
 }
 
-enum ps_exit
-ps_ctl_call(struct ps_ctl *ctl, const char *method, const char *path,
-            const json_t *body, json_t **out)
+enum {
+    TRIES = 5 /* of a POST whose connection breaks */
+};
+
+static enum ps_exit
+send_once(struct ps_ctl *ctl, struct ps_rest_call *call, json_t **out,
+          char etag[PS_ETAG_MAX])
 {
     struct ps_rest_reply reply;
+    enum ps_exit rc = ps_rest_send(ctl->rest, call, &reply, &ctl->fault);
+    if (rc != PS_EXIT_OK)
+        return rc;
+    rc = ps_rest_judge(call, &reply, &ctl->fault);
+    if (rc == PS_EXIT_OK && out && reply.json == NULL && reply.status != 204)
+        rc = ps_ctl_fail(ctl, PS_EXIT_FAILED, "not_portside",
+                         "%s%s did not answer with JSON; check the address",
+                         call->base, call->path);
+    if (rc == PS_EXIT_OK && out)
+        *out = json_incref(reply.json);
+    if (rc == PS_EXIT_OK && etag)
+        snprintf(etag, PS_ETAG_MAX, "%s", reply.etag);
+    ps_rest_reply_done(&reply);
+    return rc;
+}
+
+static bool
+is_fault(const struct ps_ctl *ctl, const char *code)
+{
+    return strcmp(ctl->fault.code, code) == 0;
+}
+
+/* A connection that broke says nothing of whether the request took effect. With
+ * its key it is safe to ask again: what was done is not done twice. */
+static enum ps_exit
+send_safely(struct ps_ctl *ctl, struct ps_rest_call *call, json_t **out,
+            char etag[PS_ETAG_MAX])
+{
+    bool cut = false;
+    unsigned pause_ms = 100;
+    enum ps_exit rc;
+    for (int i = 1;; i++) {
+        rc = send_once(ctl, call, out, etag);
+        if (rc == PS_EXIT_OK || !call->idempotency_key)
+            return rc;
+        cut |= is_fault(ctl, "connection");
+        bool again = is_fault(ctl, "connection") ||
+                     (cut && is_fault(ctl, "cannot_connect"));
+        if (!again || i == TRIES)
+            break;
+        nanosleep(&(struct timespec){.tv_sec = pause_ms / 1000,
+                                     .tv_nsec = pause_ms % 1000 * 1000000L},
+                  NULL);
+        pause_ms *= 2;
+    }
+    if (cut && rc == PS_EXIT_CONNECT)
+        return ps_ctl_fail(ctl, rc, "outcome_unknown",
+                           "the connection to %s broke before the answer came, "
+                           "%d times; the request may have taken effect: look "
+                           "before you repeat it",
+                           call->base, TRIES);
+    return rc;
+}
+
+static enum ps_exit
+send_call(struct ps_ctl *ctl, const char *method, const char *path,
+          const json_t *body, const char *if_match, json_t **out,
+          char etag[PS_ETAG_MAX])
+{
+    char key[37];
     enum ps_exit rc = ps_ctl_login(ctl);
     if (rc != PS_EXIT_OK)
         return rc;
@@ -195,39 +260,125 @@ ps_ctl_call(struct ps_ctl *ctl, const char *method, const char *path,
         .token = ctl->settings.token,
         .ca_pem = ctl->settings.ca_pem,
         .body = body,
+        .if_match = if_match,
         .timeout_ms = ctl->timeout_ms,
         .max_bytes = MAX_REPLY,
     };
-    rc = ps_rest_send(ctl->rest, &call, &reply, &ctl->fault);
+    if (strcmp(method, "POST") == 0) {
+        ps_uuid_make(key);
+        call.idempotency_key = key;
+    }
+    return send_safely(ctl, &call, out, etag);
+}
+
+enum ps_exit
+ps_ctl_call(struct ps_ctl *ctl, const char *method, const char *path,
+            const json_t *body, json_t **out)
+{
+    return send_call(ctl, method, path, body, NULL, out, NULL);
+}
+
+enum ps_exit
+ps_ctl_read(struct ps_ctl *ctl, const char *path, json_t **out,
+            char etag[PS_ETAG_MAX])
+{
+    return send_call(ctl, "GET", path, NULL, NULL, out, etag);
+}
+
+enum ps_exit
+ps_ctl_change(struct ps_ctl *ctl, const char *method, const char *path,
+              const json_t *body, const char *etag, const char *what,
+              json_t **out)
+{
+    enum ps_exit rc =
+        send_call(ctl, method, path, body, etag[0] ? etag : NULL, out, NULL);
+    if (rc == PS_EXIT_FAILED && is_fault(ctl, "precondition_failed"))
+        return ps_ctl_fail(ctl, rc, "precondition_failed",
+                           "somebody else changed %s meanwhile, so nothing was "
+                           "changed now; look at it and try again",
+                           what);
+    return rc;
+}
+
+enum {
+    PAGE = 500,
+    CURSOR_MAX = 2048,
+    ITEMS_MAX = 1000000
+};
+
+/* "PATH?limit=N&cursor=..." */
+static char *
+page_path(const char *path, size_t limit, const char *cursor)
+{
+    char *text = NULL;
+    PS_CHECK(asprintf(&text, "%s%climit=%zu%s%s", path,
+                      strchr(path, '?') ? '&' : '?', limit,
+                      *cursor ? "&cursor=" : "", cursor) >= 0);
+    return text;
+}
+
+/* Bare arrays are what control planes before pages answer. */
+static json_t *
+items_of(json_t *reply)
+{
+    return json_is_array(reply) ? reply : json_object_get(reply, "items");
+}
+
+/* One more page behind the cursor, its items added to *all; *cursor becomes
+ * that of the next, or "". */
+static enum ps_exit
+add_page(struct ps_ctl *ctl, const char *path, size_t limit, json_t **all,
+         char cursor[CURSOR_MAX])
+{
+    json_auto_t *page = NULL;
+    char *text = page_path(path, limit, cursor);
+    enum ps_exit rc = ps_ctl_call(ctl, "GET", text, NULL, &page);
+    free(text);
     if (rc != PS_EXIT_OK)
         return rc;
-    rc = ps_rest_judge(&call, &reply, &ctl->fault);
-    if (rc == PS_EXIT_OK && out && reply.json == NULL && reply.status != 204)
-        rc = ps_ctl_fail(ctl, PS_EXIT_FAILED, "not_portside",
-                         "%s%s did not answer with JSON; check the address",
-                         call.base, path);
-    if (rc == PS_EXIT_OK && out)
-        *out = json_incref(reply.json);
-    ps_rest_reply_done(&reply);
-    return rc;
+    if (!json_is_array(items_of(page)))
+        return ps_ctl_fail(ctl, PS_EXIT_FAILED, "not_portside",
+                           "the reply of %s has no items; check the address",
+                           path);
+    snprintf(cursor, CURSOR_MAX, "%s",
+             json_is_object(page) ? ps_json_text(page, "next") : "");
+    if (*all)
+        PS_CHECK(json_array_extend(items_of(*all), items_of(page)) == 0);
+    else
+        *all = json_incref(page);
+    return PS_EXIT_OK;
+}
+
+enum ps_exit
+ps_ctl_pages(struct ps_ctl *ctl, const char *path, size_t max, json_t **out)
+{
+    json_t *all = NULL;
+    char cursor[CURSOR_MAX] = "";
+    size_t have = 0;
+    do {
+        enum ps_exit rc =
+            add_page(ctl, path, PS_MIN((size_t)PAGE, max - have), &all, cursor);
+        if (rc != PS_EXIT_OK) {
+            json_decref(all);
+            return rc;
+        }
+        have = json_array_size(items_of(all));
+    } while (have < max && cursor[0]);
+    if (json_is_object(all))
+        json_object_del(all, "next");
+    *out = all;
+    return PS_EXIT_OK;
 }
 
 enum ps_exit
 ps_ctl_list(struct ps_ctl *ctl, const char *path, json_t **items)
 {
     json_t *reply;
-    enum ps_exit rc = ps_ctl_call(ctl, "GET", path, NULL, &reply);
+    enum ps_exit rc = ps_ctl_pages(ctl, path, ITEMS_MAX, &reply);
     if (rc != PS_EXIT_OK)
         return rc;
-    /* GET /v1/caches is a bare array, for other clients' sake. */
-    *items = json_is_array(reply)
-                 ? json_incref(reply)
-                 : json_incref(json_object_get(reply, "items"));
+    *items = json_incref(items_of(reply));
     json_decref(reply);
-    if (*items == NULL)
-        return ps_ctl_fail(ctl, PS_EXIT_FAILED, "not_portside",
-                           "the reply of %s has no items; check the address",
-                           path);
     return PS_EXIT_OK;
 }
 

@@ -58,11 +58,28 @@ enum ps_exit ps_ctl_bad_value(struct ps_ctl *ctl, const char *option,
 /* Loads the login; PS_EXIT_CONNECT when there is none. */
 PS_MUST_USE enum ps_exit ps_ctl_login(struct ps_ctl *ctl);
 /* One call as the logged-in user. *out (may be NULL) gets the reply, owned by
- * the caller; NULL for a reply without body. Takes no ownership of body. */
+ * the caller; NULL for a reply without body. Takes no ownership of body. A POST
+ * has a new Idempotency-Key and is sent again when the connection breaks. */
 PS_MUST_USE enum ps_exit ps_ctl_call(struct ps_ctl *ctl, const char *method,
                                      const char *path, const json_t *body,
                                      json_t **out);
-/* The "items" of a list resource, owned by the caller. */
+enum {
+    PS_ETAG_MAX = 80
+};
+/* GET of one object, and its version ("" if it has none). */
+PS_MUST_USE enum ps_exit ps_ctl_read(struct ps_ctl *ctl, const char *path,
+                                     json_t **out, char etag[PS_ETAG_MAX]);
+/* A change of what is still of that version; else the fault's code is
+ * precondition_failed, and what says what it is about ("the rule"). */
+PS_MUST_USE enum ps_exit ps_ctl_change(struct ps_ctl *ctl, const char *method,
+                                       const char *path, const json_t *body,
+                                       const char *etag, const char *what,
+                                       json_t **out);
+/* A list with the items of all its pages, at most max: the first page's reply
+ * without "next". */
+PS_MUST_USE enum ps_exit ps_ctl_pages(struct ps_ctl *ctl, const char *path,
+                                      size_t max, json_t **reply);
+/* The "items" of a list resource, of all its pages, owned by the caller. */
 PS_MUST_USE enum ps_exit ps_ctl_list(struct ps_ctl *ctl, const char *path,
                                      json_t **items);
 /* The cache with this id or this name, owned by the caller. */

@@ -91,6 +91,7 @@ on_header(char *line, size_t one, size_t n, void *arg)
     take_header(line, n, "Age", r->age, sizeof(r->age));
     take_header(line, n, "Server-Timing", r->server_timing,
                 sizeof(r->server_timing));
+    take_header(line, n, "ETag", r->etag, sizeof(r->etag));
     return one * n;
 }
 
@@ -135,6 +136,16 @@ set_trust(CURL *curl, const struct ps_rest_call *call)
 }
 
 static struct curl_slist *
+add_header(struct curl_slist *list, const char *name, const char *value)
+{
+    char line[512];
+    if (!value)
+        return list;
+    snprintf(line, sizeof(line), "%s: %s", name, value);
+    return curl_slist_append(list, line);
+}
+
+static struct curl_slist *
 make_headers(const struct ps_rest_call *call)
 {
     char line[512];
@@ -142,6 +153,8 @@ make_headers(const struct ps_rest_call *call)
     list = curl_slist_append(list, "Accept: application/json");
     if (call->body)
         list = curl_slist_append(list, "Content-Type: application/json");
+    list = add_header(list, "If-Match", call->if_match);
+    list = add_header(list, "Idempotency-Key", call->idempotency_key);
     if (call->token) {
         snprintf(line, sizeof(line), "Authorization: Bearer %s", call->token);
         list = curl_slist_append(list, line);

@@ -31,6 +31,7 @@ struct ps_rest_call {
     const char *ca_pem; /* NULL: the system's bundle */
     bool insecure;      /* the certificate is not checked */
     const json_t *body; /* NULL: none */
+    const char *if_match, *idempotency_key; /* headers, or NULL */
     uint64_t timeout_ms;
     size_t max_bytes; /* of the reply */
 };
@@ -41,6 +42,7 @@ struct ps_rest_reply {
     json_t *json;     /* owned; NULL when the reply is not JSON or empty */
     uint64_t time_us; /* from the request being sent to the last byte */
     char cache_status[256], reason[64], age[24], server_timing[256];
+    char etag[80];
 };
 
 struct ps_rest *ps_rest_new(void);

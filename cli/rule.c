@@ -143,10 +143,14 @@ static enum ps_exit
 rule_delete(struct ps_ctl *ctl)
 {
     const char *id = ps_ctl_operand(ctl, 0);
-    if (!ps_ctl_confirm(ctl, "Delete the rule %s?", id))
-        return PS_EXIT_FAILED;
+    char etag[PS_ETAG_MAX];
+    json_auto_t *rule = NULL;
     char *path = ps_ctl_path("/v1/rules/", id, "");
-    enum ps_exit rc = ps_ctl_call(ctl, "DELETE", path, NULL, NULL);
+    enum ps_exit rc = ps_ctl_read(ctl, path, &rule, etag);
+    if (rc == PS_EXIT_OK && !ps_ctl_confirm(ctl, "Delete the rule %s?", id))
+        rc = PS_EXIT_FAILED;
+    else if (rc == PS_EXIT_OK)
+        rc = ps_ctl_change(ctl, "DELETE", path, NULL, etag, "the rule", NULL);
     free(path);
     if (rc != PS_EXIT_OK)
         return rc;

@@ -361,16 +361,18 @@ print_caches(const json_t *reply)
 
 /* ---- asking ---- */
 
-/* Parameters from options; a value is checked by the control plane. */
+/* Parameters from options; a value is checked by the control plane. one: of one
+ * cache, where a limit is one of templates. */
 static void
-add_params(struct ps_ctl *ctl, struct ps_buf *path, const char *by)
+add_params(struct ps_ctl *ctl, struct ps_buf *path, const char *by, bool one)
 {
     static const char *const names[] = {"since",    "from",  "to",   "region",
                                         "template", "order", "limit"};
     ps_buf_printf(path, "?by=%s", by);
     for (size_t i = 0; i < PS_ARRAY_LEN(names); i++) {
         /* top has fewer of them. */
-        if (!ps_command_takes(ctl->args.command, names[i]) ||
+        if ((!one && strcmp(names[i], "limit") == 0) ||
+            !ps_command_takes(ctl->args.command, names[i]) ||
             !ps_ctl_value(ctl, names[i]))
             continue;
         char *escaped = ps_ctl_path("", ps_ctl_value(ctl, names[i]), "");
@@ -388,12 +390,16 @@ ask_cache(struct ps_ctl *ctl, const char *id, const char *by, json_t **reply)
     char *start = ps_ctl_path("/v1/caches/", id, "/stats");
     ps_buf_init(&path, 1 << 16);
     ps_buf_append_c(&path, start);
-    add_params(ctl, &path, by);
+    add_params(ctl, &path, by, true);
     enum ps_exit rc = ps_ctl_call(ctl, "GET", path.data, NULL, reply);
     free(start);
     ps_buf_done(&path);
     return rc;
 }
+
+enum {
+    CACHES_MAX = 100000
+};
 
 static enum ps_exit
 ask_caches(struct ps_ctl *ctl, json_t **reply)
@@ -401,8 +407,8 @@ ask_caches(struct ps_ctl *ctl, json_t **reply)
     struct ps_buf path;
     ps_buf_init(&path, 1 << 16);
     ps_buf_append_c(&path, "/v1/stats");
-    add_params(ctl, &path, "time");
-    enum ps_exit rc = ps_ctl_call(ctl, "GET", path.data, NULL, reply);
+    add_params(ctl, &path, "time", false);
+    enum ps_exit rc = ps_ctl_pages(ctl, path.data, CACHES_MAX, reply);
     ps_buf_done(&path);
     return rc;
 }

@@ -55,6 +55,10 @@
       "the request did not arrive in time")                                    \
     X(CONFLICT, "conflict", 409, "23505", DEBUG, 0,                            \
       "this already exists or was changed by somebody else")                   \
+    X(PRECONDITION, "precondition_failed", 412, "40001", DEBUG, 0,             \
+      "this was changed since it was read; read it again")                     \
+    X(KEY_REUSED, "idempotency_key_reused", 422, "22023", DEBUG, 0,            \
+      "this Idempotency-Key was sent with another request; take a new one")    \
     X(BODY_TOO_BIG, "body_too_big", 413, "54000", DEBUG, 0,                    \
       "the request is larger than this server accepts")                        \
     X(HEAD_TOO_BIG, "head_too_big", 431, "54000", DEBUG, 0,                    \

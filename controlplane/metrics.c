@@ -34,12 +34,12 @@ put_agents(const struct ps_cp_metrics *from, struct ps_metrics *m)
     ps_metric_begin(m, "portside_controlplane_agent_connected", PS_METRIC_GAUGE,
                     "1 while an agent has a session.");
     /* Figures that cannot be read are missing: that shows, too. */
-    enum ps_rc rc = ps_db_agent_each(from->db, put_agent, &walk, &err);
+    enum ps_rc rc = ps_db_agent_each(from->db, NULL, put_agent, &walk, &err);
     walk.lease = true;
     ps_metric_begin(m, "portside_controlplane_agent_lease_seconds",
                     PS_METRIC_GAUGE, "What is left of an agent's lease.");
     if (rc == PS_OK)
-        rc = ps_db_agent_each(from->db, put_agent, &walk, &err);
+        rc = ps_db_agent_each(from->db, NULL, put_agent, &walk, &err);
     (void)rc;
 }
 

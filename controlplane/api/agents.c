@@ -24,19 +24,37 @@ put_region(struct api_request *request, const struct ps_region *region)
 static enum ps_rc
 list_region(void *arg, const struct ps_region *region)
 {
-    put_region(arg, region);
+    struct api_list *list = arg;
+    const char *name = region->name;
+    if (api_list_row(list, &name))
+        put_region(list->request, region);
     return PS_OK;
 }
 
 enum ps_rc
 api_list_regions(struct api_request *request, struct ps_err *err)
 {
-    api_open(&request->out, NULL, '{');
-    api_open(&request->out, "items", '[');
+    struct api_list list = {.name = "regions", .keys = 1};
+    enum ps_rc rc = api_list_begin(request, &list, err);
+    if (rc != PS_OK)
+        return rc;
+    api_list_open(&list);
+    rc = ps_db_region_each(request->api->conf.db, &list.page, list_region,
+                           &list, err);
+    api_list_close(&list);
+    return rc;
+}
+
+enum ps_rc
+api_get_region(struct api_request *request, struct ps_err *err)
+{
+    struct ps_region region;
     enum ps_rc rc =
-        ps_db_region_each(request->api->conf.db, list_region, request, err);
-    api_close(&request->out, ']');
-    api_close(&request->out, '}');
+        ps_db_region_get(request->api->conf.db, request->param, &region, err);
+    if (rc == PS_OK) {
+        put_region(request, &region);
+        api_tag_reply(request);
+    }
     return rc;
 }
 
@@ -61,6 +79,7 @@ api_create_region(struct api_request *request, struct ps_err *err)
         return rc;
     request->status = 201;
     put_region(request, &region);
+    api_tag_reply(request);
     return PS_OK;
 }
 
@@ -73,10 +92,9 @@ api_delete_region(struct api_request *request, struct ps_err *err)
 
 /* -------------------------------------------------------------- agents */
 
-static enum ps_rc
-list_agent(void *arg, const struct ps_agent *agent)
+static void
+put_agent(struct api_request *request, const struct ps_agent *agent)
 {
-    struct api_request *request = arg;
     struct ps_buf *out = &request->out;
     struct ps_fleet_agent live = {.state = "disconnected"};
     if (!ps_fleet_agent(request->api->conf.fleet, agent->id, &live))
@@ -96,18 +114,42 @@ list_agent(void *arg, const struct ps_agent *agent)
     api_put_int(out, "configVersion", (int64_t)live.config_version);
     api_put_int(out, "leaseMs", (int64_t)live.lease_left_ms);
     api_close(out, '}');
+}
+
+static enum ps_rc
+list_agent(void *arg, const struct ps_agent *agent)
+{
+    struct api_list *list = arg;
+    const char *const keys[] = {agent->region, agent->name, agent->id};
+    if (api_list_row(list, keys))
+        put_agent(list->request, agent);
     return PS_OK;
 }
 
 enum ps_rc
 api_list_agents(struct api_request *request, struct ps_err *err)
 {
-    api_open(&request->out, NULL, '{');
-    api_open(&request->out, "items", '[');
+    struct api_list list = {.name = "agents", .keys = 3};
+    enum ps_rc rc = api_list_begin(request, &list, err);
+    if (rc != PS_OK)
+        return rc;
+    api_list_open(&list);
+    rc = ps_db_agent_each(request->api->conf.db, &list.page, list_agent, &list,
+                          err);
+    api_list_close(&list);
+    return rc;
+}
+
+enum ps_rc
+api_get_agent(struct api_request *request, struct ps_err *err)
+{
+    struct ps_agent agent;
     enum ps_rc rc =
-        ps_db_agent_each(request->api->conf.db, list_agent, request, err);
-    api_close(&request->out, ']');
-    api_close(&request->out, '}');
+        ps_db_agent_get(request->api->conf.db, request->param, &agent, err);
+    if (rc == PS_OK) {
+        put_agent(request, &agent);
+        api_tag_reply(request);
+    }
     return rc;
 }
 

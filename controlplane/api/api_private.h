@@ -12,6 +12,11 @@
 enum {
     API_MAGIC = 0x70734150,
     API_PARAM_MAX = 64,
+    API_KEY_MAX = 255, /* of an Idempotency-Key */
+    API_PAGE_DEFAULT = 100,
+    API_PAGE_MAX = 500,
+    API_CURSOR_MAX = 1024, /* bytes; as text: */
+    API_CURSOR_TEXT = API_CURSOR_MAX / 3 * 4 + 8,
     API_REPLY_MAX = 64 << 20
 };
 
@@ -44,19 +49,30 @@ enum api_method {
 struct api_request {
     struct ps_api *api;
     enum api_method method;
-    const char *path;          /* without query */
-    const char *run;           /* ?run=, or NULL */
-    const char *query;         /* all behind "?", as it came, or NULL */
-    const char *authorization; /* header, or NULL */
-    struct ps_str text;        /* the body as it came */
+    const char *path;  /* without query */
+    const char *run;   /* ?run=, or NULL */
+    const char *query; /* all behind "?", as it came, or NULL */
+    /* Headers, or NULL. */
+    const char *authorization, *if_match, *if_none_match, *idempotency_key;
+    const char *twice;  /* a header that may be there once and is not */
+    struct ps_str text; /* the body as it came */
     /* For the handler: */
     char param[API_PARAM_MAX]; /* what stood for {} in the route */
+    char word[API_PARAM_MAX];  /* for {word} */
+    struct ps_str key;         /* for {key}, as it came */
     struct ps_api_token token; /* who asks; of routes that take one */
+    struct ps_str secret;      /* its text */
     json_t *body;              /* an object; empty when there was no body */
     /* By the handler: */
     int status;        /* 200 unless set */
     struct ps_buf out; /* the reply's body; empty: none */
     char location[96]; /* "" : no Location header */
+    char etag[72];     /* "" : no ETag header; of GET, and of what was made */
+    char moment[12];   /* the part of it behind the revision */
+    bool replayed;     /* out is an earlier answer */
+    /* What is to follow once the change is on disk; see api_follow(). */
+    unsigned follow;
+    char changed[37]; /* id of the cache */
     bool held;
     struct ps_ask *ask; /* what a held one waits for; cancelled at the end */
     /* By the router: */
@@ -80,6 +96,97 @@ void api_request_done(struct api_request *request);
 /* Replaces what is in out by the error's body; the HTTP status. */
 int api_put_error(struct ps_buf *out, enum ps_rc rc, const char *message);
 
+/* ---- conditions.c ---- */
+
+/* Whether etag (with its quotes) is in the list of If-Match (strong) or
+ * If-None-Match; false when the header is not such a list. What is behind a dot
+ * in a tag is of the moment: for If-Match it does not count. */
+bool api_etag_listed(struct ps_str header, struct ps_str etag, bool strong,
+                     bool *listed);
+/* The key, without the quotes that it may have; false when it is none. */
+bool api_read_key(struct ps_str header, struct ps_str *key);
+/* The reply's ETag: of an object with a revision, or of the reply as it is. */
+void api_tag_revision(struct api_request *request, int64_t revision);
+void api_tag_reply(struct api_request *request);
+/* Before api_tag_revision(): what the reply has from here on is of the moment
+ * and no part of the object's version. */
+void api_tag_moment(struct api_request *request, size_t from);
+/* PS_PRECONDITION when there is an If-Match without this tag ("": there is no
+ * object). */
+PS_MUST_USE enum ps_rc api_check_match(const struct api_request *request,
+                                       const char *etag, struct ps_err *err);
+/* *listed: there is an If-None-Match with this tag or *. */
+PS_MUST_USE enum ps_rc api_check_none_match(const struct api_request *request,
+                                            const char *etag, bool *listed,
+                                            struct ps_err *err);
+
+/* ---- replay.c: a request that is repeated with its Idempotency-Key ---- */
+
+/* The first answer, if there is one (replayed is true then); PS_KEY_REUSED. */
+PS_MUST_USE enum ps_rc api_replay(struct api_request *request,
+                                  struct ps_err *err);
+/* Keeps this one, within the transaction of what it tells of. */
+PS_MUST_USE enum ps_rc api_replay_keep(struct api_request *request,
+                                       struct ps_err *err);
+
+/* ---- page.c: lists in pages ---- */
+
+struct api_cursor {
+    char text[API_CURSOR_MAX];
+    const char *key[3]; /* in text */
+};
+/* False: it is not a cursor of this list with so many keys. */
+bool api_cursor_read(const char *text, const char *list, size_t keys,
+                     struct api_cursor *cursor);
+/* False: it does not fit. */
+bool api_cursor_write(char out[API_CURSOR_TEXT], const char *list,
+                      const char *const *keys, size_t n);
+/* Without padding; out has room for n * 4 / 3 + 3. The length. */
+size_t api_base64url(const unsigned char *in, size_t n, char *out);
+
+/* A page being written. Set name, keys or by_number; the rest is begun empty
+ * and filled by api_list_begin(). */
+struct api_list {
+    const char *name;
+    size_t keys; /* texts by which it is sorted, or */
+    bool by_number;
+    bool more_params; /* the handler looks for unknown ones */
+    struct api_request *request;
+    struct ps_page page; /* for the store */
+    struct api_cursor cursor;
+    int64_t shown;
+    bool more;
+    char next[API_CURSOR_TEXT];
+};
+/* Reads limit and cursor. */
+PS_MUST_USE enum ps_rc api_list_begin(struct api_request *request,
+                                      struct api_list *list,
+                                      struct ps_err *err);
+/* {"items": [ */
+void api_list_open(struct api_list *list);
+/* Before a row is written, with its sort keys; false: it is for the next
+ * page. */
+bool api_list_row(struct api_list *list, const char *const *keys);
+bool api_list_row_number(struct api_list *list, int64_t number);
+/* ], "next": ...} */
+void api_list_close(struct api_list *list);
+/* Absent: *out stays. */
+PS_MUST_USE enum ps_rc api_read_number(const struct api_request *request,
+                                       const char *name, int64_t max,
+                                       int64_t *out, struct ps_err *err);
+
+/* ---- what follows a change ---- */
+
+enum api_follow {
+    API_TELL = 1,       /* agents: the configuration has a new version */
+    API_INVALIDATE = 2, /* the cache's answers */
+    API_PROBE = 4,      /* a reachability run */
+    API_FORGET = 8      /* the cache's statistics */
+};
+/* caches.c: does what request->follow says. The change is on disk: what fails
+ * here is only logged. */
+void api_follow(struct api_request *request);
+
 /* Whether the request's token sees the cache of this id. */
 bool api_sees_cache(const struct api_request *request, const char *id);
 
@@ -94,9 +201,10 @@ void api_put_cache(struct ps_buf *out, const struct ps_cache_def *def);
 PS_MUST_USE enum ps_rc api_read_cache(const json_t *body, bool create,
                                       struct ps_cache_def *def,
                                       struct ps_err *err);
-/* What follows a change that is stored: agents are told, and another origin
- * starts anew. */
-void api_cache_changed(struct ps_api *api, const struct ps_cache_def *old,
+/* What is to follow a change that is stored: agents are told, and another
+ * origin starts anew. Sets the ETag. */
+void api_cache_changed(struct api_request *request,
+                       const struct ps_cache_def *old,
                        const struct ps_cache_def *def);
 /* definition.c */
 api_handler api_get_definition, api_update_definition;
@@ -125,12 +233,22 @@ api_handler api_explain;
 PS_MUST_USE enum ps_rc
 api_read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err);
 api_handler api_list_rules, api_set_rule, api_get_rule, api_delete_rule;
+/* Checks If-Match and If-None-Match against the rule in whose place this one
+ * goes, and puts it there; the reply is the caller's. */
+PS_MUST_USE enum ps_rc api_put_rule(struct api_request *request,
+                                    struct ps_rule_def *rule,
+                                    struct ps_err *err);
+/* ttls.c */
+api_handler api_list_ttls, api_create_ttl, api_get_ttl, api_update_ttl,
+    api_delete_ttl;
 /* agents.c */
-api_handler api_list_regions, api_create_region, api_delete_region,
-    api_list_agents, api_delete_agent, api_revoke_agent;
+api_handler api_list_regions, api_create_region, api_get_region,
+    api_delete_region, api_list_agents, api_get_agent, api_delete_agent,
+    api_revoke_agent;
 /* tokens.c */
-api_handler api_list_join_tokens, api_create_join_token, api_delete_join_token,
-    api_enroll, api_list_tokens, api_create_token, api_delete_token;
+api_handler api_list_join_tokens, api_create_join_token, api_get_join_token,
+    api_delete_join_token, api_enroll, api_list_tokens, api_create_token,
+    api_get_token, api_delete_token;
 /* audit.c */
 api_handler api_list_audit;
 /* Before a handler that may change something; NULL (err says why) when it
@@ -163,6 +281,9 @@ PS_MUST_USE enum ps_rc api_only_params(const struct api_request *request,
 PS_MUST_USE enum ps_rc api_param(const struct api_request *request,
                                  const char *name, char *out, size_t size,
                                  bool *given, struct ps_err *err);
+/* Percent-encoded text; with plus, "+" is a space. False: it does not fit, is
+ * not what may stand there, not UTF-8 or has a NUL. */
+bool api_decode(struct ps_str in, bool plus, char *out, size_t size);
 /* "90s", "15m", "1h", "7d"; ten years at most. */
 bool api_read_duration(const char *text, int64_t *ms);
 /* RFC 3339 in UTC. */

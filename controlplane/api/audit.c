@@ -12,11 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    LIMIT_DEFAULT = 50,
-    LIMIT_MAX = 200
-};
-
 /* What fits and is not empty; else "". Texts are JSON. */
 static void
 keep(char out[PS_AUDIT_TEXT_MAX + 1], struct ps_str text)
@@ -30,10 +25,9 @@ keep(char out[PS_AUDIT_TEXT_MAX + 1], struct ps_str text)
 static bool
 has_before(const struct api_request *request)
 {
-    static const char rules[] = "/rules";
-    size_t len = strlen(request->path), tail = sizeof(rules) - 1;
-    return request->method != API_POST ||
-           (len > tail && strcmp(request->path + len - tail, rules) == 0);
+    const char *last = strrchr(request->path, '/');
+    return request->method != API_POST || strcmp(last, "/rules") == 0 ||
+           strcmp(last, "/cache-ttls") == 0;
 }
 
 struct ps_audit *
@@ -86,9 +80,8 @@ api_audit_end(struct api_request *request, struct ps_audit **entryp)
 }
 
 static enum ps_rc
-put_entry(void *arg, const struct ps_audit *entry)
+put_entry(struct ps_buf *out, const struct ps_audit *entry)
 {
-    struct ps_buf *out = arg;
     api_open(out, NULL, '{');
     api_put_int(out, "number", entry->seq);
     api_put_time(out, "at", entry->at_ms);
@@ -107,40 +100,38 @@ put_entry(void *arg, const struct ps_audit *entry)
 }
 
 static enum ps_rc
-read_number(const struct api_request *request, const char *name, int64_t max,
-            int64_t *out, struct ps_err *err)
+list_entry(void *arg, const struct ps_audit *entry)
 {
-    char text[24], *end;
-    bool given;
-    enum ps_rc rc = api_param(request, name, text, sizeof(text), &given, err);
-    if (rc != PS_OK || !given)
-        return rc;
-    *out = strtoll(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || *out < 1 || *out > max)
-        return ps_err_set(err, PS_BAD_FIELD,
-                          "%s must be a number from 1 to %lld", name,
-                          (long long)max);
-    return PS_OK;
+    struct api_list *list = arg;
+    return api_list_row_number(list, entry->seq)
+               ? put_entry(&list->request->out, entry)
+               : PS_OK;
 }
 
+/* `before` is a cursor that people can write. */
 enum ps_rc
 api_list_audit(struct api_request *request, struct ps_err *err)
 {
-    static const char *const names[] = {"limit", "before", NULL};
-    struct ps_buf *out = &request->out;
-    int64_t limit = LIMIT_DEFAULT, before = INT64_MAX;
+    static const char *const names[] = {"limit", "cursor", "before", NULL};
+    struct api_list list = {
+        .name = "audit", .by_number = true, .more_params = true};
+    int64_t before = 0;
     enum ps_rc rc = api_only_params(request, names, err);
     if (rc == PS_OK)
-        rc = read_number(request, "limit", LIMIT_MAX, &limit, err);
+        rc = api_list_begin(request, &list, err);
     if (rc == PS_OK)
-        rc = read_number(request, "before", INT64_MAX, &before, err);
+        rc = api_read_number(request, "before", INT64_MAX, &before, err);
+    if (rc == PS_OK && before && list.page.behind)
+        return ps_err_set(err, PS_BAD_FIELD, "give cursor or before, not both");
     if (rc != PS_OK)
         return rc;
-    api_open(out, NULL, '{');
-    api_open(out, "items", '[');
-    rc = ps_db_audit_each(request->api->conf.db, before, limit, put_entry, out,
+    if (before) {
+        list.page.behind = true;
+        list.page.number = before;
+    }
+    api_list_open(&list);
+    rc = ps_db_audit_each(request->api->conf.db, &list.page, list_entry, &list,
                           err);
-    api_close(out, ']');
-    api_close(out, '}');
+    api_list_close(&list);
     return rc;
 }

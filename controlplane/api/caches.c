@@ -96,7 +96,10 @@ put_breakers(struct api_request *request, const struct ps_cache_def *def)
 {
     struct ps_buf *out = &request->out;
     api_open(out, "breakers", '[');
+    size_t from = out->len;
     ps_fleet_each_resting(request->api->conf.fleet, def->id, put_breaker, out);
+    if (ps_buf_rc(out) == PS_OK)
+        api_tag_moment(request, from);
     api_close(out, ']');
 }
 
@@ -193,15 +196,48 @@ api_read_cache(const json_t *body, bool create, struct ps_cache_def *def,
 
 /* ------------------------------------------------------------- changes */
 
-/* The change itself has happened: what fails here is only logged. */
 static void
-start_probe(struct ps_api *api, const struct ps_cache_def *def)
+start_probe(struct ps_api *api, const char *id)
 {
+    struct ps_cache_def def;
     char run_id[37];
     struct ps_err err;
-    if (ps_fleet_probe(api->conf.fleet, def, run_id, &err) != PS_OK)
-        ps_warn("api", "cannot start a reachability run of cache %s: %s",
-                def->id, err.message);
+    enum ps_rc rc = ps_db_cache_get(api->conf.db, id, &def, &err);
+    if (rc == PS_OK) {
+        rc = ps_fleet_probe(api->conf.fleet, &def, run_id, &err);
+        ps_def_done(&def);
+    }
+    if (rc != PS_OK)
+        ps_warn("api", "cannot start a reachability run of cache %s: %s", id,
+                err.message);
+}
+
+void
+api_follow(struct api_request *request)
+{
+    struct ps_api *api = request->api;
+    const char *id = request->changed;
+    struct ps_err err;
+    uint64_t number;
+    if (request->follow & API_TELL)
+        ps_fleet_config_changed(api->conf.fleet);
+    if (request->follow & API_INVALIDATE &&
+        ps_fleet_purge(api->conf.fleet, id, &number, NULL) != PS_OK)
+        ps_warn("api", "cannot invalidate cache %s", id);
+    if (request->follow & API_PROBE)
+        start_probe(api, id);
+    if (request->follow & API_FORGET && api->conf.rollup &&
+        ps_rollup_drop_cache(api->conf.rollup, id, &err) != PS_OK)
+        ps_warn("api", "the statistics of cache %s are left: %s", id,
+                err.message);
+}
+
+/* The cache's id; what is to follow. */
+static void
+changed(struct api_request *request, const char *id, unsigned follow)
+{
+    request->follow = follow;
+    snprintf(request->changed, sizeof(request->changed), "%.36s", id);
 }
 
 /* Stores it, with its rules where some were sent. */
@@ -221,8 +257,8 @@ create(struct api_request *request, struct ps_cache_def *def,
     if (rc != PS_OK)
         return rc;
     ps_info("api", "created cache %s", def->id);
-    ps_fleet_config_changed(api->conf.fleet);
-    start_probe(api, def);
+    changed(request, def->id, API_TELL | API_PROBE);
+    api_tag_revision(request, def->revision);
     request->status = 201;
     snprintf(request->location, sizeof(request->location), "/v1/caches/%s",
              def->id);
@@ -264,17 +300,14 @@ same_origin(const struct ps_cache_def *a, const struct ps_cache_def *b)
 }
 
 void
-api_cache_changed(struct ps_api *api, const struct ps_cache_def *old,
+api_cache_changed(struct api_request *request, const struct ps_cache_def *old,
                   const struct ps_cache_def *def)
 {
-    uint64_t number;
     ps_info("api", "changed cache %s", def->id);
-    ps_fleet_config_changed(api->conf.fleet);
-    if (same_origin(old, def))
-        return;
-    if (ps_fleet_purge(api->conf.fleet, def->id, &number, NULL) != PS_OK)
-        ps_warn("api", "cannot invalidate cache %s", def->id);
-    start_probe(api, def);
+    changed(request, def->id,
+            same_origin(old, def) ? API_TELL
+                                  : API_TELL | API_INVALIDATE | API_PROBE);
+    api_tag_revision(request, def->revision);
 }
 
 static enum ps_rc
@@ -295,7 +328,7 @@ update(struct api_request *request, const struct ps_cache_def *old,
     rc = ps_db_cache_update(api->conf.db, def, err);
     if (rc != PS_OK)
         return rc;
-    api_cache_changed(api, old, def);
+    api_cache_changed(request, old, def);
     put_cache(request, def);
     return PS_OK;
 }
@@ -325,12 +358,7 @@ api_delete_cache(struct api_request *request, struct ps_err *err)
     if (rc != PS_OK)
         return rc;
     ps_info("api", "deleted cache %s", request->param);
-    struct ps_err other;
-    if (api->conf.rollup &&
-        ps_rollup_drop_cache(api->conf.rollup, request->param, &other) != PS_OK)
-        ps_warn("api", "the statistics of cache %s are left: %s",
-                request->param, other.message);
-    ps_fleet_config_changed(api->conf.fleet);
+    changed(request, request->param, API_TELL | API_FORGET);
     request->status = 204;
     return PS_OK;
 }
@@ -340,19 +368,40 @@ api_delete_cache(struct api_request *request, struct ps_err *err)
 static enum ps_rc
 list_cache(void *arg, const struct ps_cache_def *def)
 {
-    struct api_request *request = arg;
-    if (api_sees_cache(request, def->id))
-        put_cache(request, def);
+    struct api_list *list = arg;
+    const char *name = def->name;
+    if (api_list_row(list, &name))
+        put_cache(list->request, def);
     return PS_OK;
 }
 
+static enum ps_rc
+list_bare(void *arg, const struct ps_cache_def *def)
+{
+    put_cache(arg, def);
+    return PS_OK;
+}
+
+/* All of them as a bare array when nobody asks for pages: PolyScale's client
+ * expects that. Their number is bounded by PS_DB_DEFS_MAX. */
 enum ps_rc
 api_list_caches(struct api_request *request, struct ps_err *err)
 {
-    api_open(&request->out, NULL, '[');
-    enum ps_rc rc =
-        ps_db_cache_each(request->api->conf.db, list_cache, request, err);
-    api_close(&request->out, ']');
+    struct api_list list = {.name = "caches", .keys = 1};
+    struct ps_db *db = request->api->conf.db;
+    const char *ids = request->token.caches;
+    enum ps_rc rc = api_list_begin(request, &list, err);
+    if (rc != PS_OK)
+        return rc;
+    if (!request->query || !request->query[0]) {
+        api_open(&request->out, NULL, '[');
+        rc = ps_db_cache_each(db, NULL, ids, list_bare, request, err);
+        api_close(&request->out, ']');
+        return rc;
+    }
+    api_list_open(&list);
+    rc = ps_db_cache_each(db, &list.page, ids, list_cache, &list, err);
+    api_list_close(&list);
     return rc;
 }
 
@@ -364,6 +413,7 @@ api_get_cache(struct api_request *request, struct ps_err *err)
         ps_db_cache_get(request->api->conf.db, request->param, &def, err);
     if (rc == PS_OK) {
         put_cache(request, &def);
+        api_tag_revision(request, def.revision);
         ps_def_done(&def);
     }
     return rc;

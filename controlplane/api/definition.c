@@ -107,6 +107,7 @@ api_get_definition(struct api_request *request, struct ps_err *err)
     if (rc != PS_OK)
         return rc;
     rc = put_definition(request, &def, err);
+    api_tag_revision(request, def.revision);
     ps_def_done(&def);
     return rc;
 }
@@ -141,7 +142,7 @@ update(struct api_request *request, const struct ps_cache_def *old,
     api_rules_done(&rules);
     if (rc != PS_OK)
         return rc;
-    api_cache_changed(api, old, def);
+    api_cache_changed(request, old, def);
     return put_definition(request, def, err);
 }
 

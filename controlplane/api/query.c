@@ -19,14 +19,13 @@ hex(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* False: it does not fit, or is not what may stand there. */
-static bool
-decode(struct ps_str in, char *out, size_t size)
+bool
+api_decode(struct ps_str in, bool plus, char *out, size_t size)
 {
     size_t n = 0;
     for (size_t i = 0; i < in.len; i++) {
         char c = in.ptr[i];
-        if (c == '+') {
+        if (c == '+' && plus) {
             c = ' ';
         } else if (c == '%') {
             if (i + 2 >= in.len || hex(in.ptr[i + 1]) < 0 ||
@@ -87,7 +86,7 @@ api_param(const struct api_request *request, const char *want, char *out,
     while (next_pair(&at, &name, &value)) {
         if (!ps_str_eq(name, ps_str_of(want)))
             continue;
-        if (*given || !decode(value, out, size))
+        if (*given || !api_decode(value, true, out, size))
             return ps_err_set(err, PS_BAD_FIELD,
                               "%s is given twice or cannot be read", want);
         *given = true;

@@ -24,49 +24,65 @@ enum body {
     MUST_BODY, /* an object */
 };
 
+enum what {
+    SAME,    /* nothing special */
+    CREATES, /* may be sent again with its Idempotency-Key */
+    RULE     /* the same; its handler looks at If-Match itself */
+};
+
 /* clang-format off */
 static const struct route {
     enum api_method method;
-    const char *path; /* {} stands for one segment */
+    const char *path; /* {} stands for one segment, {key} for a long one */
     api_handler *handler;
     enum need need;
     enum body body;
+    enum what what;
 } routes[] = {
-    {API_GET, "/healthz", api_health, OPEN, NO_BODY},
-    {API_GET, "/v1/ca", api_get_ca, OPEN, NO_BODY},
-    {API_GET, "/v1/status", api_get_status, VIEWER, NO_BODY},
-    {API_GET, "/v1/caches", api_list_caches, VIEWER, NO_BODY},
-    {API_POST, "/v1/caches", api_create_cache, OPERATOR, MUST_BODY},
-    {API_GET, "/v1/caches/{}", api_get_cache, VIEWER, NO_BODY},
-    {API_PATCH, "/v1/caches/{}", api_update_cache, OPERATOR, MUST_BODY},
-    {API_DELETE, "/v1/caches/{}", api_delete_cache, OPERATOR, NO_BODY},
-    {API_GET, "/v1/caches/{}/definition", api_get_definition, VIEWER, NO_BODY},
-    {API_PATCH, "/v1/caches/{}/definition", api_update_definition, OPERATOR, MUST_BODY},
-    {API_PUT, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY},
-    {API_POST, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY},
-    {API_POST, "/v1/caches/{}/explain", api_explain, VIEWER, MUST_BODY},
-    {API_POST, "/v1/caches/{}/test", api_test_cache, OPERATOR, MAY_BODY},
-    {API_GET, "/v1/caches/{}/reachability", api_get_reachability, VIEWER, NO_BODY},
-    {API_GET, "/v1/caches/{}/stats", api_get_stats, VIEWER, NO_BODY},
-    {API_GET, "/v1/stats", api_list_stats, VIEWER, NO_BODY},
-    {API_GET, "/v1/caches/{}/rules", api_list_rules, VIEWER, NO_BODY},
-    {API_POST, "/v1/caches/{}/rules", api_set_rule, OPERATOR, MUST_BODY},
-    {API_GET, "/v1/rules/{}", api_get_rule, VIEWER, NO_BODY},
-    {API_DELETE, "/v1/rules/{}", api_delete_rule, OPERATOR, NO_BODY},
-    {API_GET, "/v1/audit", api_list_audit, ADMIN, NO_BODY},
-    {API_GET, "/v1/regions", api_list_regions, VIEWER, NO_BODY},
-    {API_POST, "/v1/regions", api_create_region, ADMIN, MUST_BODY},
-    {API_DELETE, "/v1/regions/{}", api_delete_region, ADMIN, NO_BODY},
-    {API_GET, "/v1/agents", api_list_agents, VIEWER, NO_BODY},
-    {API_DELETE, "/v1/agents/{}", api_delete_agent, ADMIN, NO_BODY},
-    {API_POST, "/v1/agents/{}/revoke", api_revoke_agent, ADMIN, MAY_BODY},
-    {API_GET, "/v1/join-tokens", api_list_join_tokens, ADMIN, NO_BODY},
-    {API_POST, "/v1/join-tokens", api_create_join_token, ADMIN, MUST_BODY},
-    {API_DELETE, "/v1/join-tokens/{}", api_delete_join_token, ADMIN, NO_BODY},
-    {API_POST, "/v1/enroll", api_enroll, OPEN, MUST_BODY},
-    {API_GET, "/v1/tokens", api_list_tokens, ADMIN, NO_BODY},
-    {API_POST, "/v1/tokens", api_create_token, ADMIN, MUST_BODY},
-    {API_DELETE, "/v1/tokens/{}", api_delete_token, ADMIN, NO_BODY},
+    {API_GET, "/healthz", api_health, OPEN, NO_BODY, SAME},
+    {API_GET, "/v1/ca", api_get_ca, OPEN, NO_BODY, SAME},
+    {API_GET, "/v1/status", api_get_status, VIEWER, NO_BODY, SAME},
+    {API_GET, "/v1/caches", api_list_caches, VIEWER, NO_BODY, SAME},
+    {API_POST, "/v1/caches", api_create_cache, OPERATOR, MUST_BODY, CREATES},
+    {API_GET, "/v1/caches/{}", api_get_cache, VIEWER, NO_BODY, SAME},
+    {API_PATCH, "/v1/caches/{}", api_update_cache, OPERATOR, MUST_BODY, SAME},
+    {API_DELETE, "/v1/caches/{}", api_delete_cache, OPERATOR, NO_BODY, SAME},
+    {API_GET, "/v1/caches/{}/definition", api_get_definition, VIEWER, NO_BODY, SAME},
+    {API_PATCH, "/v1/caches/{}/definition", api_update_definition, OPERATOR, MUST_BODY, SAME},
+    {API_PUT, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY, SAME},
+    {API_POST, "/v1/caches/{}/purge", api_purge_cache, OPERATOR, MAY_BODY, SAME},
+    {API_POST, "/v1/caches/{}/explain", api_explain, VIEWER, MUST_BODY, SAME},
+    {API_POST, "/v1/caches/{}/test", api_test_cache, OPERATOR, MAY_BODY, SAME},
+    {API_GET, "/v1/caches/{}/reachability", api_get_reachability, VIEWER, NO_BODY, SAME},
+    {API_GET, "/v1/caches/{}/stats", api_get_stats, VIEWER, NO_BODY, SAME},
+    {API_GET, "/v1/stats", api_list_stats, VIEWER, NO_BODY, SAME},
+    {API_GET, "/v1/caches/{}/rules", api_list_rules, VIEWER, NO_BODY, SAME},
+    {API_POST, "/v1/caches/{}/rules", api_set_rule, OPERATOR, MUST_BODY, RULE},
+    {API_GET, "/v1/caches/{}/cache-ttls", api_list_ttls, VIEWER, NO_BODY, SAME},
+    {API_POST, "/v1/caches/{}/cache-ttls", api_create_ttl, OPERATOR, MUST_BODY, RULE},
+    {API_GET, "/v1/caches/{}/cache-ttls/{key}", api_get_ttl, VIEWER, NO_BODY, SAME},
+    {API_PATCH, "/v1/caches/{}/cache-ttls/{key}", api_update_ttl, OPERATOR, MUST_BODY, SAME},
+    {API_DELETE, "/v1/caches/{}/cache-ttls/{word}/{key}", api_delete_ttl, OPERATOR, NO_BODY, SAME},
+    {API_GET, "/v1/rules/{}", api_get_rule, VIEWER, NO_BODY, SAME},
+    {API_DELETE, "/v1/rules/{}", api_delete_rule, OPERATOR, NO_BODY, SAME},
+    {API_GET, "/v1/audit", api_list_audit, ADMIN, NO_BODY, SAME},
+    {API_GET, "/v1/regions", api_list_regions, VIEWER, NO_BODY, SAME},
+    {API_POST, "/v1/regions", api_create_region, ADMIN, MUST_BODY, CREATES},
+    {API_GET, "/v1/regions/{}", api_get_region, VIEWER, NO_BODY, SAME},
+    {API_DELETE, "/v1/regions/{}", api_delete_region, ADMIN, NO_BODY, SAME},
+    {API_GET, "/v1/agents", api_list_agents, VIEWER, NO_BODY, SAME},
+    {API_GET, "/v1/agents/{}", api_get_agent, VIEWER, NO_BODY, SAME},
+    {API_DELETE, "/v1/agents/{}", api_delete_agent, ADMIN, NO_BODY, SAME},
+    {API_POST, "/v1/agents/{}/revoke", api_revoke_agent, ADMIN, MAY_BODY, SAME},
+    {API_GET, "/v1/join-tokens", api_list_join_tokens, ADMIN, NO_BODY, SAME},
+    {API_POST, "/v1/join-tokens", api_create_join_token, ADMIN, MUST_BODY, CREATES},
+    {API_GET, "/v1/join-tokens/{}", api_get_join_token, ADMIN, NO_BODY, SAME},
+    {API_DELETE, "/v1/join-tokens/{}", api_delete_join_token, ADMIN, NO_BODY, SAME},
+    {API_POST, "/v1/enroll", api_enroll, OPEN, MUST_BODY, SAME},
+    {API_GET, "/v1/tokens", api_list_tokens, ADMIN, NO_BODY, SAME},
+    {API_POST, "/v1/tokens", api_create_token, ADMIN, MUST_BODY, CREATES},
+    {API_GET, "/v1/tokens/{}", api_get_token, ADMIN, NO_BODY, SAME},
+    {API_DELETE, "/v1/tokens/{}", api_delete_token, ADMIN, NO_BODY, SAME},
 };
 /* clang-format on */
 
@@ -77,9 +93,23 @@ static const char *const method_names[] = {
 
 /* --------------------------------------------------------------- route */
 
-/* Copies the segment for {} to param. */
+struct segments {
+    char param[API_PARAM_MAX], word[API_PARAM_MAX];
+    struct ps_str key;
+};
+
 static bool
-matches(const char *pattern, const char *path, char param[API_PARAM_MAX])
+take(struct ps_str segment, char *out, size_t size)
+{
+    if (segment.len == 0 || segment.len >= size)
+        return false;
+    memcpy(out, segment.ptr, segment.len);
+    out[segment.len] = '\0';
+    return true;
+}
+
+static bool
+matches(const char *pattern, const char *path, struct segments *s)
 {
     while (*pattern) {
         if (pattern[0] != '{') {
@@ -87,13 +117,18 @@ matches(const char *pattern, const char *path, char param[API_PARAM_MAX])
                 return false;
             continue;
         }
-        size_t len = strcspn(path, "/");
-        if (len == 0 || len >= API_PARAM_MAX)
+        struct ps_str segment = {path, strcspn(path, "/")};
+        bool fits = segment.len > 0;
+        if (pattern[1] == '}')
+            fits = take(segment, s->param, sizeof(s->param));
+        else if (pattern[1] == 'w')
+            fits = take(segment, s->word, sizeof(s->word));
+        else
+            s->key = segment;
+        if (!fits)
             return false;
-        memcpy(param, path, len);
-        param[len] = '\0';
-        path += len;
-        pattern += 2;
+        path += segment.len;
+        pattern += strcspn(pattern, "}") + 1;
     }
     return *path == '\0';
 }
@@ -102,16 +137,17 @@ static enum ps_rc
 find_route(struct api_request *request, const struct route **out,
            struct ps_err *err)
 {
-    char param[API_PARAM_MAX];
+    struct segments segments = {.param = ""};
     size_t used = 0;
     request->allow[0] = '\0';
     for (size_t i = 0; i < PS_ARRAY_LEN(routes); i++) {
         const struct route *route = &routes[i];
-        if (!matches(route->path, request->path, param))
+        if (!matches(route->path, request->path, &segments))
             continue;
         if (route->method == request->method) {
-            if (strchr(route->path, '{'))
-                memcpy(request->param, param, sizeof(param));
+            memcpy(request->param, segments.param, sizeof(segments.param));
+            memcpy(request->word, segments.word, sizeof(segments.word));
+            request->key = segments.key;
             *out = route;
             return PS_OK;
         }
@@ -178,7 +214,8 @@ authenticate(struct api_request *request, struct ps_err *err)
                           "the Authorization header must be \"Bearer "
                           "psk_...\"");
     header += sizeof(scheme) - 1;
-    ps_sha256(ps_str_of(header + strspn(header, " ")), hash);
+    request->secret = ps_str_of(header + strspn(header, " "));
+    ps_sha256(request->secret, hash);
     enum ps_rc rc = ps_db_token_find(request->api->conf.db, hash, token, err);
     if (rc != PS_OK)
         return rc;
@@ -227,19 +264,91 @@ api_look(struct api_request *request)
            ps_buf_rc(&request->out) == PS_OK;
 }
 
+/* If-Match against the ETag of GET on the same path, in the transaction of the
+ * change. What cannot be checked is refused, not ignored: the caller relies on
+ * it. */
+static enum ps_rc
+check_version(struct api_request *request, const struct route *route,
+              struct ps_err *err)
+{
+    struct api_request look = {.api = request->api,
+                               .method = API_GET,
+                               .path = request->path,
+                               .token = request->token};
+    const struct route *get = NULL;
+    if (route->what == RULE || (!request->if_match && !request->if_none_match))
+        return PS_OK;
+    ps_buf_init(&look.out, API_REPLY_MAX);
+    bool read = find_route(&look, &get, NULL) == PS_OK;
+    bool there = read && get->handler(&look, NULL) == PS_OK;
+    enum ps_rc rc = PS_OK;
+    if (request->if_none_match || !read || (there && !look.etag[0]))
+        rc = ps_err_set(err, PS_BAD_REQUEST,
+                        "this call takes no %s; leave the header out",
+                        request->if_none_match ? "If-None-Match" : "If-Match");
+    else if (there)
+        rc = api_check_match(request, look.etag, err);
+    if (rc == PS_PRECONDITION)
+        memcpy(request->etag, look.etag, sizeof(request->etag));
+    api_request_done(&look);
+    return rc;
+}
+
+/* The change, and the answer for who asks again: both or neither. */
+static enum ps_rc
+change(struct api_request *request, const struct route *route,
+       struct ps_err *err)
+{
+    struct ps_db *db = request->api->conf.db;
+    enum ps_rc rc = ps_db_begin(db, err);
+    if (rc != PS_OK)
+        return rc;
+    rc = check_version(request, route, err);
+    if (rc == PS_OK)
+        rc = route->handler(request, err);
+    if (rc == PS_OK)
+        rc = ps_buf_rc(&request->out);
+    if (rc == PS_OK && route->what != SAME)
+        rc = api_replay_keep(request, err);
+    rc = ps_db_end(db, rc, err);
+    if (rc == PS_OK)
+        api_follow(request);
+    return rc;
+}
+
 /* The handler, what it changes written down before. */
 static enum ps_rc
 handle(struct api_request *request, const struct route *route,
        struct ps_err *err)
 {
     /* What a viewer may do changes nothing. */
-    if (route->need > VIEWER && request->method != API_GET) {
-        request->audit =
-            api_audit_begin(request, method_names[request->method], err);
-        if (!request->audit)
-            return err->rc;
+    if (route->need <= VIEWER || request->method == API_GET)
+        return route->handler(request, err);
+    enum ps_rc rc = route->what != SAME ? api_replay(request, err) : PS_OK;
+    if (rc == PS_OK && request->replayed)
+        return PS_OK;
+    if (rc != PS_OK && ps_err_info(rc)->http_status >= 500)
+        return rc;
+    request->audit =
+        api_audit_begin(request, method_names[request->method], err);
+    if (!request->audit)
+        return err->rc;
+    return rc == PS_OK ? change(request, route, err) : rc;
+}
+
+/* What GET found is what the caller has already. */
+static enum ps_rc
+not_modified(struct api_request *request, struct ps_err *err)
+{
+    bool same = false;
+    if (request->method != API_GET || !request->etag[0])
+        return PS_OK;
+    enum ps_rc rc = api_check_none_match(request, request->etag, &same, err);
+    if (rc == PS_OK && same) {
+        request->status = 304;
+        ps_buf_clear(&request->out);
     }
-    return route->handler(request, err);
+    return rc;
 }
 
 void
@@ -254,11 +363,16 @@ api_complete(struct api_request *request, enum ps_rc rc, struct ps_err *err)
     if (rc == PS_OK)
         rc = ps_buf_rc(&request->out);
     if (rc == PS_OK)
+        rc = not_modified(request, err);
+    if (rc == PS_OK)
         return;
     if (ps_err_info(rc)->http_status >= 500)
         ps_log((enum ps_log_level)ps_err_info(rc)->log_level, "api",
                "%s %s failed: %s", method_names[request->method], request->path,
                err->message);
+    if (rc != PS_PRECONDITION)
+        request->etag[0] = '\0';
+    request->location[0] = '\0';
     request->status = api_put_error(&request->out, rc, err->message);
 }
 
@@ -276,6 +390,9 @@ api_run(struct api_request *request)
         rc = authorize(request, route, &err);
     if (route && rc == PS_OK)
         rc = parse_body(request, route->body, &err);
+    if (route && rc == PS_OK && request->twice)
+        rc = ps_err_set(&err, PS_BAD_REQUEST, "%s is there twice; send it once",
+                        request->twice);
     if (route && rc == PS_OK)
         rc = handle(request, route, &err);
     if (rc == PS_OK && request->held)

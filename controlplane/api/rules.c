@@ -24,17 +24,44 @@ put_rule(struct ps_buf *out, const struct ps_rule_def *rule)
     api_put_text(out, "cacheId", rule->cache_id);
     api_put_text(out, "type", ps_def_choice_text(ps_rule_types, rule->type));
     api_put_text(out, "key", rule->key);
+    api_put_text(out, "name", rule->name);
     api_put_text(out, "mode", ps_def_choice_text(ps_rule_modes, rule->mode));
     api_put_int(out, "ttlMs", rule->ttl_ms);
     api_put_int(out, "staleIfErrorMs", rule->stale_if_error_ms);
     api_put_int(out, "staleWhileRevalidateMs", rule->stale_while_revalidate_ms);
     api_put_time(out, "createdAt", rule->created_ms);
     api_put_time(out, "updatedAt", rule->updated_ms);
+    api_put_int(out, "revision", rule->revision);
     api_close(out, '}');
+}
+
+/* The start of the key by which rules are sorted. */
+static void
+sort_key(const struct ps_rule_def *rule, char out[PS_DB_RULE_SORT * 4 + 1])
+{
+    const char *end = rule->key;
+    for (size_t n = 0; *end; end++)
+        if (((unsigned char)*end & 0xC0) != 0x80 && n++ == PS_DB_RULE_SORT)
+            break;
+    snprintf(out, PS_DB_RULE_SORT * 4 + 1, "%.*s", (int)(end - rule->key),
+             rule->key);
 }
 
 static enum ps_rc
 list_rule(void *arg, const struct ps_rule_def *rule)
+{
+    struct api_list *list = arg;
+    char start[PS_DB_RULE_SORT * 4 + 1];
+    sort_key(rule, start);
+    const char *const keys[] = {ps_def_choice_text(ps_rule_types, rule->type),
+                                start, rule->id};
+    if (api_list_row(list, keys))
+        put_rule(&list->request->out, rule);
+    return PS_OK;
+}
+
+static enum ps_rc
+write_rule(void *arg, const struct ps_rule_def *rule)
 {
     put_rule(arg, rule);
     return PS_OK;
@@ -46,8 +73,8 @@ api_put_rules(struct api_request *request, const char *key,
 {
     struct ps_buf *out = &request->out;
     api_open(out, key, '[');
-    enum ps_rc rc =
-        ps_db_rule_each(request->api->conf.db, cache_id, list_rule, out, err);
+    enum ps_rc rc = ps_db_rule_each(request->api->conf.db, cache_id, NULL,
+                                    write_rule, out, err);
     api_close(out, ']');
     return rc;
 }
@@ -55,14 +82,17 @@ api_put_rules(struct api_request *request, const char *key,
 enum ps_rc
 api_list_rules(struct api_request *request, struct ps_err *err)
 {
+    struct ps_db *db = request->api->conf.db;
+    struct api_list list = {.name = "rules", .keys = 3};
     struct ps_cache_def def;
-    enum ps_rc rc =
-        ps_db_cache_get(request->api->conf.db, request->param, &def, err);
+    enum ps_rc rc = api_list_begin(request, &list, err);
+    if (rc == PS_OK)
+        rc = ps_db_cache_get(db, request->param, &def, err);
     if (rc != PS_OK)
         return rc;
-    api_open(&request->out, NULL, '{');
-    rc = api_put_rules(request, "items", def.id, err);
-    api_close(&request->out, '}');
+    api_list_open(&list);
+    rc = ps_db_rule_each(db, def.id, &list.page, list_rule, &list, err);
+    api_list_close(&list);
     ps_def_done(&def);
     return rc;
 }
@@ -84,14 +114,12 @@ read_choice(const json_t *body, const char *name,
 enum ps_rc
 api_read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err)
 {
-    static const char *const fields[] = {"type",
-                                         "key",
-                                         "mode",
-                                         "ttlMs",
-                                         "staleIfErrorMs",
-                                         "staleWhileRevalidateMs",
-                                         NULL};
-    const char *key;
+    static const char *const fields[] = {
+        "type",           "key",
+        "mode",           "ttlMs",
+        "staleIfErrorMs", "staleWhileRevalidateMs",
+        "name",           NULL};
+    const char *key, *name;
     enum ps_rc rc = api_only_fields(body, fields, err);
     if (rc == PS_OK)
         rc = read_choice(body, "type", ps_rule_types, &rule->type, err);
@@ -107,6 +135,8 @@ api_read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err)
     if (rc == PS_OK)
         rc = api_int(body, "staleWhileRevalidateMs", 0, REVALIDATE_MAX_MS,
                      &rule->stale_while_revalidate_ms, err);
+    if (rc == PS_OK)
+        rc = api_text(body, "name", 0, sizeof(rule->name) - 1, &name, err);
     if (rc != PS_OK)
         return rc;
     bool timed =
@@ -115,29 +145,88 @@ api_read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err)
         return ps_err_set(err, PS_MISSING_FIELD,
                           "ttlMs is missing; mode never keeps nothing");
     snprintf(rule->key, sizeof(rule->key), "%s", key);
+    snprintf(rule->name, sizeof(rule->name), "%s", name);
+    return PS_OK;
+}
+
+struct place {
+    int64_t type;
+    bool taken;
+    char etag[32];
+};
+
+static enum ps_rc
+see_place(void *arg, const struct ps_rule_def *rule)
+{
+    struct place *place = arg;
+    if (rule->type == place->type) {
+        place->taken = true;
+        snprintf(place->etag, sizeof(place->etag), "\"%lld\"",
+                 (long long)rule->revision);
+    }
+    return PS_OK;
+}
+
+/* Against the rule of the same type and key. */
+static enum ps_rc
+check_place(struct api_request *request, const struct ps_rule_def *rule,
+            struct ps_err *err)
+{
+    struct place place = {.type = rule->type};
+    bool listed;
+    if (!request->if_match && !request->if_none_match)
+        return PS_OK;
+    enum ps_rc rc = ps_db_rule_keyed(request->api->conf.db, rule->cache_id,
+                                     rule->key, see_place, &place, err);
+    if (rc == PS_OK && request->if_match && !place.taken)
+        rc = ps_err_set(err, PS_PRECONDITION,
+                        "there is no rule of this type and key any more; leave "
+                        "If-Match out to add one");
+    if (rc == PS_OK)
+        rc = api_check_match(request, place.etag, err);
+    if (rc == PS_OK)
+        rc = api_check_none_match(request, place.etag, &listed, err);
+    if (rc == PS_OK && listed && place.taken)
+        rc = ps_err_set(err, PS_PRECONDITION,
+                        "there is a rule of this type and key; read it, and "
+                        "send its ETag as If-Match to replace it");
+    if (rc == PS_PRECONDITION)
+        snprintf(request->etag, sizeof(request->etag), "%s", place.etag);
+    return rc;
+}
+
+enum ps_rc
+api_put_rule(struct api_request *request, struct ps_rule_def *rule,
+             struct ps_err *err)
+{
+    struct ps_db *db = request->api->conf.db;
+    bool created = false;
+    enum ps_rc rc = check_place(request, rule, err);
+    if (rc == PS_OK)
+        rc = ps_db_rule_put(db, rule, &created, err);
+    if (rc != PS_OK)
+        return rc;
+    ps_info("api", "%s rule %s of cache %s", created ? "created" : "changed",
+            rule->id, rule->cache_id);
+    request->follow = API_TELL;
+    request->status = created ? 201 : 200;
+    api_tag_revision(request, rule->revision);
     return PS_OK;
 }
 
 enum ps_rc
 api_set_rule(struct api_request *request, struct ps_err *err)
 {
-    struct ps_api *api = request->api;
     struct ps_rule_def rule = {.created_ms = ps_wall_ms()};
-    bool created = false;
     rule.updated_ms = rule.created_ms;
     ps_uuid_make(rule.id);
     snprintf(rule.cache_id, sizeof(rule.cache_id), "%.36s", request->param);
     enum ps_rc rc = api_read_rule(request->body, &rule, err);
     if (rc == PS_OK)
-        rc = ps_db_rule_put(api->conf.db, &rule, &created, err);
-    if (rc != PS_OK)
-        return rc;
-    ps_info("api", "%s rule %s of cache %s", created ? "created" : "changed",
-            rule.id, rule.cache_id);
-    ps_fleet_config_changed(api->conf.fleet);
-    request->status = created ? 201 : 200;
-    put_rule(&request->out, &rule);
-    return PS_OK;
+        rc = api_put_rule(request, &rule, err);
+    if (rc == PS_OK)
+        put_rule(&request->out, &rule);
+    return rc;
 }
 
 /* PS_NOT_FOUND also when the token does not see the rule's cache. */
@@ -157,8 +246,10 @@ api_get_rule(struct api_request *request, struct ps_err *err)
 {
     struct ps_rule_def rule;
     enum ps_rc rc = find_rule(request, &rule, err);
-    if (rc == PS_OK)
+    if (rc == PS_OK) {
         put_rule(&request->out, &rule);
+        api_tag_revision(request, rule.revision);
+    }
     return rc;
 }
 
@@ -174,7 +265,7 @@ api_delete_rule(struct api_request *request, struct ps_err *err)
     if (rc != PS_OK)
         return rc;
     ps_info("api", "deleted rule %s", request->param);
-    ps_fleet_config_changed(api->conf.fleet);
+    request->follow = API_TELL;
     request->status = 204;
     return PS_OK;
 }

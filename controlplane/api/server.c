@@ -230,7 +230,11 @@ send_reply(struct evhttp_request *req, struct api_request *request)
         evhttp_add_header(headers, "Allow", request->allow);
     if (request->location[0])
         evhttp_add_header(headers, "Location", request->location);
-    if (request->status == 204)
+    if (request->etag[0])
+        evhttp_add_header(headers, "ETag", request->etag);
+    if (request->replayed)
+        evhttp_add_header(headers, "Idempotent-Replayed", "true");
+    if (request->status == 204 || request->status == 304)
         evhttp_remove_header(headers, "Content-Type");
     else if (body && evhttp_request_get_command(req) != EVHTTP_REQ_HEAD)
         evbuffer_add(body, request->out.data, request->out.len);
@@ -238,6 +242,22 @@ send_reply(struct evhttp_request *req, struct api_request *request)
                       body);
     if (body)
         evbuffer_free(body);
+}
+
+/* The header, or NULL; *twice gets the name of one that is there twice. */
+static const char *
+once(const struct evkeyvalq *headers, const char *name, const char **twice)
+{
+    const char *value = NULL;
+    for (const struct evkeyval *h = headers->tqh_first; h;
+         h = h->next.tqe_next) {
+        if (strcasecmp(h->key, name) != 0)
+            continue;
+        if (value)
+            *twice = name;
+        value = h->value;
+    }
+    return value;
 }
 
 /* The connection of a request, NULL when it has no TLS. */
@@ -297,6 +317,10 @@ answer(struct ps_api *api, struct evhttp_request *req)
         .text = {.ptr = NULL, .len = evbuffer_get_length(input)},
         .http = req,
     };
+    request->if_match = once(headers, "If-Match", &request->twice);
+    request->if_none_match = once(headers, "If-None-Match", &request->twice);
+    request->idempotency_key =
+        once(headers, "Idempotency-Key", &request->twice);
     bool parsed = query && evhttp_parse_query_str(query, &params) == 0;
     if (parsed)
         request->run = evhttp_find_header(&params, "run");

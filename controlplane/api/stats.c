@@ -18,7 +18,7 @@ enum {
 struct question {
     struct ps_rollup_query query;
     char region[64];
-    bool by_time, by_region, by_template;
+    bool by_time, by_region, by_template, cursor;
     enum ps_usage_counter order;
     int64_t limit;
 };
@@ -149,9 +149,10 @@ static enum ps_rc
 read_question(const struct api_request *request, struct question *q,
               struct ps_err *err)
 {
-    static const char *const names[] = {"since",  "from",     "to",
-                                        "by",     "order",    "limit",
-                                        "region", "template", NULL};
+    static const char *const names[] = {"since",  "from",  "to",     "by",
+                                        "order",  "limit", "region", "template",
+                                        "cursor", NULL};
+    char cursor[API_CURSOR_TEXT];
     bool given;
     *q = (struct question){.limit = LIMIT_DEFAULT};
     if (!request->api->conf.rollup)
@@ -170,6 +171,9 @@ read_question(const struct api_request *request, struct question *q,
                        err);
     if (rc == PS_OK && given)
         q->query.region = q->region;
+    if (rc == PS_OK)
+        rc = api_param(request, "cursor", cursor, sizeof(cursor), &q->cursor,
+                       err);
     return rc;
 }
 
@@ -350,6 +354,9 @@ api_get_stats(struct api_request *request, struct ps_err *err)
     if (rc != PS_OK)
         return rc;
     rc = read_question(request, &q, err);
+    if (rc == PS_OK && q.cursor)
+        rc = ps_err_set(err, PS_BAD_FIELD,
+                        "there is no such parameter of this path");
     if (rc == PS_OK) {
         q.query.cache_id = def.id;
         api_open(out, NULL, '{');
@@ -372,7 +379,7 @@ api_get_stats(struct api_request *request, struct ps_err *err)
 }
 
 struct listing {
-    struct api_request *request;
+    struct api_list list; /* first: the rest is ours */
     struct question *q;
     struct ps_err *err;
 };
@@ -381,9 +388,11 @@ static enum ps_rc
 put_cache(void *arg, const struct ps_cache_def *def)
 {
     struct listing *l = arg;
-    struct ps_buf *out = &l->request->out;
+    struct api_request *request = l->list.request;
+    struct ps_buf *out = &request->out;
     struct question one = *l->q;
-    if (!api_sees_cache(l->request, def->id))
+    const char *name = def->name;
+    if (!api_list_row(&l->list, &name))
         return PS_OK;
     one.query.cache_id = def->id;
     if (one.query.region)
@@ -391,10 +400,10 @@ put_cache(void *arg, const struct ps_cache_def *def)
     api_open(out, NULL, '{');
     api_put_text(out, "cacheId", def->id);
     api_put_text(out, "cacheName", def->name);
-    enum ps_rc rc = ps_rollup_totals(l->request->api->conf.rollup, &one.query,
+    enum ps_rc rc = ps_rollup_totals(request->api->conf.rollup, &one.query,
                                      PS_ROLLUP_ALL, put_total, out, l->err);
     if (rc == PS_OK && one.by_time)
-        rc = put_group(l->request, &one, "series", PS_ROLLUP_TIME, put_point,
+        rc = put_group(request, &one, "series", PS_ROLLUP_TIME, put_point,
                        l->err);
     api_close(out, '}');
     return rc;
@@ -404,9 +413,15 @@ enum ps_rc
 api_list_stats(struct api_request *request, struct ps_err *err)
 {
     struct question q;
-    struct listing listing = {.request = request, .q = &q, .err = err};
+    struct listing listing = {
+        .list = {.name = "stats", .keys = 1, .more_params = true},
+        .q = &q,
+        .err = err
+    };
     struct ps_buf *out = &request->out;
     enum ps_rc rc = read_question(request, &q, err);
+    if (rc == PS_OK)
+        rc = api_list_begin(request, &listing.list, err);
     if (rc == PS_OK && (q.by_region || q.by_template || q.query.has_template))
         return ps_err_set(err, PS_BAD_FIELD,
                           "of all caches there is `by=time` only; ask for the "
@@ -416,8 +431,8 @@ api_list_stats(struct api_request *request, struct ps_err *err)
     api_open(out, NULL, '{');
     put_range(out, &q.query);
     api_open(out, "items", '[');
-    rc = ps_db_cache_each(request->api->conf.db, put_cache, &listing, err);
-    api_close(out, ']');
-    api_close(out, '}');
+    rc = ps_db_cache_each(request->api->conf.db, &listing.list.page,
+                          request->token.caches, put_cache, &listing, err);
+    api_list_close(&listing.list);
     return rc;
 }

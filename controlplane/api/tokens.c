@@ -17,45 +17,20 @@ enum {
     JOIN_TEXT_MAX = 4096
 };
 
-static size_t
-base64url(const unsigned char *in, size_t n, char *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789-_";
-    size_t len = 0;
-    for (size_t i = 0; i < n; i += 3) {
-        size_t left = n - i;
-        uint32_t bits = (uint32_t)in[i] << 16;
-        if (left > 1)
-            bits |= (uint32_t)in[i + 1] << 8;
-        if (left > 2)
-            bits |= in[i + 2];
-        out[len++] = digits[bits >> 18];
-        out[len++] = digits[bits >> 12 & 63];
-        if (left > 1)
-            out[len++] = digits[bits >> 6 & 63];
-        if (left > 2)
-            out[len++] = digits[bits & 63];
-    }
-    out[len] = '\0';
-    return len;
-}
-
 static void
 make_secret(char text[SECRET_CHARS])
 {
     unsigned char random[32];
     ps_random_bytes(random, sizeof(random));
-    base64url(random, sizeof(random), text);
+    api_base64url(random, sizeof(random), text);
     explicit_bzero(random, sizeof(random));
 }
 
 /* --------------------------------------------------------- join tokens */
 
-static enum ps_rc
-list_join_token(void *arg, const struct ps_join_token *join)
+static void
+put_join_token(struct ps_buf *out, const struct ps_join_token *join)
 {
-    struct ps_buf *out = &((struct api_request *)arg)->out;
     api_open(out, NULL, '{');
     api_put_text(out, "id", join->id);
     api_put_text(out, "region", join->region);
@@ -65,18 +40,41 @@ list_join_token(void *arg, const struct ps_join_token *join)
     api_put_time(out, "usedAt", join->used_ms);
     api_put_text_or_null(out, "agentId", join->agent_id);
     api_close(out, '}');
+}
+
+static enum ps_rc
+list_join_token(void *arg, const struct ps_join_token *join)
+{
+    struct api_list *list = arg;
+    if (api_list_row_number(list, join->seq))
+        put_join_token(&list->request->out, join);
     return PS_OK;
 }
 
 enum ps_rc
 api_list_join_tokens(struct api_request *request, struct ps_err *err)
 {
-    api_open(&request->out, NULL, '{');
-    api_open(&request->out, "items", '[');
+    struct api_list list = {.name = "join-tokens", .by_number = true};
+    enum ps_rc rc = api_list_begin(request, &list, err);
+    if (rc != PS_OK)
+        return rc;
+    api_list_open(&list);
+    rc = ps_db_join_each(request->api->conf.db, &list.page, list_join_token,
+                         &list, err);
+    api_list_close(&list);
+    return rc;
+}
+
+enum ps_rc
+api_get_join_token(struct api_request *request, struct ps_err *err)
+{
+    struct ps_join_token join;
     enum ps_rc rc =
-        ps_db_join_each(request->api->conf.db, list_join_token, request, err);
-    api_close(&request->out, ']');
-    api_close(&request->out, '}');
+        ps_db_join_get(request->api->conf.db, request->param, &join, err);
+    if (rc == PS_OK) {
+        put_join_token(&request->out, &join);
+        api_tag_reply(request);
+    }
     return rc;
 }
 
@@ -114,8 +112,8 @@ put_join_text(struct api_request *request, const char *secret,
     api_put_text(&json, "r", region);
     api_close(&json, '}');
     if (ps_buf_rc(&json) == PS_OK)
-        base64url((const unsigned char *)json.data, json.len,
-                  text + strlen(text));
+        api_base64url((const unsigned char *)json.data, json.len,
+                      text + strlen(text));
     else
         request->out.rc = ps_buf_rc(&json);
     api_put_text(&request->out, "token", text);
@@ -313,10 +311,9 @@ put_caches(struct ps_buf *out, const char *caches)
     api_close(out, ']');
 }
 
-static enum ps_rc
-list_token(void *arg, const struct ps_api_token *token)
+static void
+put_token(struct ps_buf *out, const struct ps_api_token *token)
 {
-    struct ps_buf *out = &((struct api_request *)arg)->out;
     api_open(out, NULL, '{');
     api_put_text(out, "id", token->id);
     api_put_text(out, "name", token->name);
@@ -325,18 +322,41 @@ list_token(void *arg, const struct ps_api_token *token)
     api_put_time(out, "createdAt", token->created_ms);
     api_put_time(out, "lastUsedAt", token->last_used_ms);
     api_close(out, '}');
+}
+
+static enum ps_rc
+list_token(void *arg, const struct ps_api_token *token)
+{
+    struct api_list *list = arg;
+    if (api_list_row_number(list, token->seq))
+        put_token(&list->request->out, token);
     return PS_OK;
 }
 
 enum ps_rc
 api_list_tokens(struct api_request *request, struct ps_err *err)
 {
-    api_open(&request->out, NULL, '{');
-    api_open(&request->out, "items", '[');
+    struct api_list list = {.name = "tokens", .by_number = true};
+    enum ps_rc rc = api_list_begin(request, &list, err);
+    if (rc != PS_OK)
+        return rc;
+    api_list_open(&list);
+    rc = ps_db_token_each(request->api->conf.db, &list.page, list_token, &list,
+                          err);
+    api_list_close(&list);
+    return rc;
+}
+
+enum ps_rc
+api_get_token(struct api_request *request, struct ps_err *err)
+{
+    struct ps_api_token token;
     enum ps_rc rc =
-        ps_db_token_each(request->api->conf.db, list_token, request, err);
-    api_close(&request->out, ']');
-    api_close(&request->out, '}');
+        ps_db_token_get(request->api->conf.db, request->param, &token, err);
+    if (rc == PS_OK) {
+        put_token(&request->out, &token);
+        api_tag_reply(request);
+    }
     return rc;
 }
 

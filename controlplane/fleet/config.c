@@ -64,8 +64,8 @@ uint64_t
 fleet_write_ms(struct ps_fleet *fleet)
 {
     struct ps_err err;
-    if (ps_db_cache_each(fleet->conf.db, longer, &fleet->write_ms, &err) !=
-        PS_OK)
+    if (ps_db_cache_each(fleet->conf.db, NULL, "", longer, &fleet->write_ms,
+                         &err) != PS_OK)
         ps_error("fleet", "cannot read the caches' time limits: %s",
                  err.message);
     return fleet->write_ms + PS_FLEET_WRITE_MARGIN_MS;
@@ -146,8 +146,8 @@ add_cache(void *arg, const struct ps_cache_def *def)
     fleet_cache_config(def, &config);
     put_limits(def, &limits);
     config.limits = &limits;
-    enum ps_rc rc =
-        ps_db_rule_each(packing->db, def->id, add_rule, &rules, packing->err);
+    enum ps_rc rc = ps_db_rule_each(packing->db, def->id, NULL, add_rule,
+                                    &rules, packing->err);
     config.rules = rules.items;
     config.n_rules = rules.n;
     if (rc == PS_OK)
@@ -174,7 +174,7 @@ pack_snapshot(struct ps_fleet *fleet, uint64_t version, struct ps_buf *packed,
     packed->len += len;
     struct packing packing = {
         .db = fleet->conf.db, .packed = packed, .err = err};
-    return ps_db_cache_each(fleet->conf.db, add_cache, &packing, err);
+    return ps_db_cache_each(fleet->conf.db, NULL, "", add_cache, &packing, err);
 }
 
 /* A reply around the packed snapshot. */

@@ -197,7 +197,7 @@ load(struct ps_fleet *fleet, struct ps_err *err)
         fleet->conf.db, ps_wall_ms(), ps_err_info(PS_REQUEST_TIMEOUT)->code,
         "the control plane was restarted during this run; test again", err);
     if (rc == PS_OK)
-        rc = ps_db_agent_each(fleet->conf.db, load_agent, fleet, err);
+        rc = ps_db_agent_each(fleet->conf.db, NULL, load_agent, fleet, err);
     return rc;
 }
 

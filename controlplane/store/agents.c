@@ -15,20 +15,49 @@ ps_db_region_insert(struct ps_db *db, const struct ps_region *region,
     return query_run(&q, NULL);
 }
 
+static void
+read_region(struct query *q, struct ps_region *region)
+{
+    column_text(q, region->name, sizeof(region->name));
+    column_text(q, region->description, sizeof(region->description));
+    region->created_ms = column_int(q);
+    region->agents = column_int(q);
+}
+
+static enum ps_rc
+region_not_found(struct ps_err *err)
+{
+    return ps_err_set(err, PS_NOT_FOUND, "no region has this name");
+}
+
 enum ps_rc
-ps_db_region_each(struct ps_db *db,
+ps_db_region_get(struct ps_db *db, const char *name, struct ps_region *region,
+                 struct ps_err *err)
+{
+    struct query q;
+    bool found = false;
+    query_begin(&q, db, STMT_REGION_GET, err);
+    query_text(&q, name);
+    if (query_row(&q)) {
+        read_region(&q, region);
+        found = true;
+    }
+    enum ps_rc rc = query_end(&q);
+    return rc == PS_OK && !found ? region_not_found(err) : rc;
+}
+
+enum ps_rc
+ps_db_region_each(struct ps_db *db, const struct ps_page *page,
                   enum ps_rc (*fn)(void *arg, const struct ps_region *region),
                   void *arg, struct ps_err *err)
 {
     struct query q;
     enum ps_rc rc = PS_OK;
     query_begin(&q, db, STMT_REGION_EACH, err);
+    query_page(&q, page, 1);
     while (rc == PS_OK && query_row(&q)) {
         struct ps_region region;
-        column_text(&q, region.name, sizeof(region.name));
-        column_text(&q, region.description, sizeof(region.description));
-        region.created_ms = column_int(&q);
-        region.agents = column_int(&q);
+        read_region(&q, &region);
         rc = fn(arg, &region);
         if (rc != PS_OK)
             ps_err_set(err, rc, NULL);
@@ -50,9 +79,7 @@ ps_db_region_delete(struct ps_db *db, const char *name, struct ps_err *err)
                           "region %s still has agents; revoke and delete "
                           "them first",
                           name);
-    if (rc == PS_OK && !changes)
-        return ps_err_set(err, PS_NOT_FOUND, "no region has this name");
-    return rc;
+    return rc == PS_OK && !changes ? region_not_found(err) : rc;
 }
 
 /* -------------------------------------------------------------- agents */
@@ -84,13 +111,14 @@ agent_not_found(struct ps_err *err)
 }
 
 enum ps_rc
-ps_db_agent_each(struct ps_db *db,
+ps_db_agent_each(struct ps_db *db, const struct ps_page *page,
                  enum ps_rc (*fn)(void *arg, const struct ps_agent *agent),
                  void *arg, struct ps_err *err)
 {
     struct query q;
     enum ps_rc rc = PS_OK;
     query_begin(&q, db, STMT_AGENT_EACH, err);
+    query_page(&q, page, 3);
     while (rc == PS_OK && query_row(&q)) {
         struct ps_agent agent;
         read_agent(&q, &agent);

@@ -42,7 +42,7 @@ ps_db_audit_end(struct ps_db *db, int64_t seq, int status, const char *after,
 }
 
 enum ps_rc
-ps_db_audit_each(struct ps_db *db, int64_t before_seq, int64_t limit,
+ps_db_audit_each(struct ps_db *db, const struct ps_page *page,
                  enum ps_rc (*fn)(void *arg, const struct ps_audit *entry),
                  void *arg, struct ps_err *err)
 {
@@ -52,8 +52,7 @@ ps_db_audit_each(struct ps_db *db, int64_t before_seq, int64_t limit,
     if (!entry)
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     query_begin(&q, db, STMT_AUDIT_EACH, err);
-    query_int(&q, before_seq);
-    query_int(&q, limit);
+    query_page(&q, page, 0);
     while (rc == PS_OK && query_row(&q)) {
         entry->seq = column_int(&q);
         entry->at_ms = column_int(&q);

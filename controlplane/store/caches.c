@@ -43,7 +43,9 @@ db_cache_sql(enum stmt_id id)
         list_columns(&sql, "");
         ps_buf_append_c(&sql, id == STMT_CACHE_GET
                                   ? " FROM caches WHERE id = ?"
-                                  : " FROM caches ORDER BY name");
+                                  : " FROM caches WHERE (?1 = 0 OR name > ?2) "
+                                    "AND (?4 = '' OR instr(?4, id)) "
+                                    "ORDER BY name LIMIT ?3");
         break;
     }
     ps_buf_append_char(&sql, '\0');
@@ -228,13 +230,15 @@ ps_db_cache_get(struct ps_db *db, const char *id, struct ps_cache_def *def,
 }
 
 enum ps_rc
-ps_db_cache_each(struct ps_db *db,
+ps_db_cache_each(struct ps_db *db, const struct ps_page *page, const char *ids,
                  enum ps_rc (*fn)(void *arg, const struct ps_cache_def *def),
                  void *arg, struct ps_err *err)
 {
     struct query q;
     enum ps_rc rc = PS_OK;
     query_begin(&q, db, STMT_CACHE_EACH, err);
+    query_page(&q, page, 1);
+    query_text(&q, ids);
     while (rc == PS_OK && query_row(&q)) {
         struct ps_cache_def def;
         ps_def_init(&def);

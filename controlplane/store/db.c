@@ -52,12 +52,32 @@ db_exec(struct ps_db *db, const char *sql, struct ps_err *err)
 enum ps_rc
 db_begin(struct ps_db *db, struct ps_err *err)
 {
-    return db_exec(db, "BEGIN IMMEDIATE", err);
+    enum ps_rc rc =
+        db_exec(db, db->depth ? "SAVEPOINT part" : "BEGIN IMMEDIATE", err);
+    if (rc == PS_OK)
+        db->depth++;
+    return rc;
+}
+
+static enum ps_rc
+end_part(struct ps_db *db, enum ps_rc rc, struct ps_err *err)
+{
+    if (rc == PS_OK)
+        return db_exec(db, "RELEASE part", err);
+    if (!sqlite3_get_autocommit(db->handle) &&
+        sqlite3_exec(db->handle, "ROLLBACK TO part; RELEASE part", NULL, NULL,
+                     NULL))
+        ps_error("store", "sqlite: cannot roll back: %s",
+                 sqlite3_errmsg(db->handle));
+    return rc;
 }
 
 enum ps_rc
 db_end(struct ps_db *db, enum ps_rc rc, struct ps_err *err)
 {
+    PS_CHECK(db->depth > 0);
+    if (--db->depth > 0)
+        return end_part(db, rc, err);
     if (rc == PS_OK)
         rc = db_exec(db, "COMMIT", err);
     /* Some failures (disk full, I/O) have already rolled back. */
@@ -144,6 +164,32 @@ query_hash(struct query *q, const unsigned char hash[PS_DB_HASH_LEN])
                                    SQLITE_STATIC));
 }
 
+void
+query_blob(struct query *q, struct ps_str bytes)
+{
+    if (q->rc == PS_OK)
+        bound(q, sqlite3_bind_blob64(q->stmt, ++q->argument,
+                                     bytes.len ? bytes.ptr : "", bytes.len,
+                                     SQLITE_STATIC));
+}
+
+void
+query_page(struct query *q, const struct ps_page *page, size_t texts)
+{
+    static const struct ps_page all = {
+        .text = {"", "", ""},
+          .limit = -1
+    };
+    if (!page)
+        page = &all;
+    query_int(q, page->behind);
+    for (size_t i = 0; i < texts; i++)
+        query_text(q, page->behind ? page->text[i] : "");
+    if (texts == 0)
+        query_int(q, page->number);
+    query_int(q, page->limit);
+}
+
 bool
 query_row(struct query *q)
 {
@@ -222,6 +268,24 @@ load_version(struct ps_db *db, struct ps_err *err)
     if (query_row(&q))
         db->config_version = (uint64_t)column_int(&q);
     return query_end(&q);
+}
+
+enum ps_rc
+ps_db_begin(struct ps_db *db, struct ps_err *err)
+{
+    PS_CHECK_OBJ(db, PS_DB_MAGIC);
+    return db_begin(db, err);
+}
+
+enum ps_rc
+ps_db_end(struct ps_db *db, enum ps_rc rc, struct ps_err *err)
+{
+    PS_CHECK_OBJ(db, PS_DB_MAGIC);
+    rc = db_end(db, rc, err);
+    /* A part may have raised it before the whole was taken back. */
+    if (rc != PS_OK && load_version(db, NULL) != PS_OK)
+        ps_error("store", "cannot read the version of the configuration");
+    return rc;
 }
 
 enum ps_rc

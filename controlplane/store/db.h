@@ -13,6 +13,7 @@
 #ifndef PS_CONTROLPLANE_STORE_DB_H
 #define PS_CONTROLPLANE_STORE_DB_H
 
+#include "common/buf.h"
 #include "common/err.h"
 #include "controlplane/store/cache_def.h"
 
@@ -31,6 +32,23 @@ PS_MUST_USE enum ps_rc ps_db_open(struct ps_db **db, const char *path,
                                   struct ps_err *err);
 void ps_db_close(struct ps_db **db);
 
+/* One transaction around several operations: all of them or, when rc of the
+ * end is not PS_OK or it fails, none. ps_db_end() gives rc back, or why it
+ * could not commit. */
+PS_MUST_USE enum ps_rc ps_db_begin(struct ps_db *db, struct ps_err *err);
+PS_MUST_USE enum ps_rc ps_db_end(struct ps_db *db, enum ps_rc rc,
+                                 struct ps_err *err);
+
+/* A part of a list: at most limit rows behind the one with these sort keys,
+ * whether or not it is still there; from the start unless `behind`. Where a
+ * list takes one, NULL is all of it. */
+struct ps_page {
+    bool behind;
+    const char *text[3];
+    int64_t number;
+    int64_t limit;
+};
+
 /* ---- caches: each change raises the version of the configuration ---- */
 
 /* Of the configuration as a whole; 0 before the first cache. */
@@ -47,9 +65,10 @@ PS_MUST_USE enum ps_rc ps_db_cache_update(struct ps_db *db,
 PS_MUST_USE enum ps_rc ps_db_cache_get(struct ps_db *db, const char *id,
                                        struct ps_cache_def *def,
                                        struct ps_err *err);
-/* Every cache by name; the first fn that fails ends it. def is lent. */
+/* Every cache by name (page: text[0]), or those whose id is in ids, by comma,
+ * where that is not ""; the first fn that fails ends it. def is lent. */
 PS_MUST_USE enum ps_rc
-ps_db_cache_each(struct ps_db *db,
+ps_db_cache_each(struct ps_db *db, const struct ps_page *page, const char *ids,
                  enum ps_rc (*fn)(void *arg, const struct ps_cache_def *def),
                  void *arg, struct ps_err *err);
 PS_MUST_USE enum ps_rc ps_db_cache_delete(struct ps_db *db, const char *id,
@@ -61,7 +80,8 @@ PS_MUST_USE enum ps_rc ps_db_cache_count(struct ps_db *db, int64_t *count,
 
 enum {
     PS_DB_RULES_MAX = 1000, /* per cache */
-    PS_DB_RULE_KEY_MAX = 8192
+    PS_DB_RULE_KEY_MAX = 8192,
+    PS_DB_RULE_SORT = 200 /* characters of the key by which rules are sorted */
 };
 /* Values are those of the fabric's messages (proto/portside.proto). */
 extern const struct ps_def_choice ps_rule_types[], ps_rule_modes[];
@@ -73,16 +93,27 @@ struct ps_rule_def {
     int64_t type, mode;
     int64_t ttl_ms, stale_if_error_ms, stale_while_revalidate_ms;
     int64_t created_ms, updated_ms;
+    char name[65]; /* for people */
+    int64_t revision;
 };
 /* A new one, or in place of that with the same cache, type and key, whose id
- * and created_ms it takes over. PS_CACHE_NOT_FOUND, PS_TOO_BIG. */
+ * and created_ms it takes over. Sets the revision. PS_CACHE_NOT_FOUND,
+ * PS_TOO_BIG. */
 PS_MUST_USE enum ps_rc ps_db_rule_put(struct ps_db *db,
                                       struct ps_rule_def *rule, bool *created,
                                       struct ps_err *err);
+/* By type and the start of the key (page: type, PS_DB_RULE_SORT characters of
+ * the key, id). */
 PS_MUST_USE enum ps_rc
 ps_db_rule_each(struct ps_db *db, const char *cache_id,
+                const struct ps_page *page,
                 enum ps_rc (*fn)(void *arg, const struct ps_rule_def *rule),
                 void *arg, struct ps_err *err);
+/* Those of any type with this key. */
+PS_MUST_USE enum ps_rc
+ps_db_rule_keyed(struct ps_db *db, const char *cache_id, const char *key,
+                 enum ps_rc (*fn)(void *arg, const struct ps_rule_def *rule),
+                 void *arg, struct ps_err *err);
 /* PS_NOT_FOUND. */
 PS_MUST_USE enum ps_rc ps_db_rule_get(struct ps_db *db, const char *id,
                                       struct ps_rule_def *rule,
@@ -113,10 +144,15 @@ struct ps_region {
 PS_MUST_USE enum ps_rc ps_db_region_insert(struct ps_db *db,
                                            const struct ps_region *region,
                                            struct ps_err *err);
+/* By name (page: text[0]). */
 PS_MUST_USE enum ps_rc
-ps_db_region_each(struct ps_db *db,
+ps_db_region_each(struct ps_db *db, const struct ps_page *page,
                   enum ps_rc (*fn)(void *arg, const struct ps_region *region),
                   void *arg, struct ps_err *err);
+/* PS_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_region_get(struct ps_db *db, const char *name,
+                                        struct ps_region *region,
+                                        struct ps_err *err);
 /* PS_NOT_FOUND; PS_CONFLICT while agents are in it. */
 PS_MUST_USE enum ps_rc ps_db_region_delete(struct ps_db *db, const char *name,
                                            struct ps_err *err);
@@ -142,8 +178,9 @@ struct ps_agent {
      * is trusted. */
     int64_t unsettled_ms;
 };
+/* By region, name and id (page: all three). */
 PS_MUST_USE enum ps_rc
-ps_db_agent_each(struct ps_db *db,
+ps_db_agent_each(struct ps_db *db, const struct ps_page *page,
                  enum ps_rc (*fn)(void *arg, const struct ps_agent *agent),
                  void *arg, struct ps_err *err);
 PS_MUST_USE enum ps_rc ps_db_agent_get(struct ps_db *db, const char *id,
@@ -174,15 +211,21 @@ struct ps_join_token {
     char agent_id[37]; /* "" until used */
     unsigned char secret_hash[PS_DB_HASH_LEN];
     int64_t created_ms, expires_ms, used_ms;
+    int64_t seq; /* by age; set by reading */
 };
 /* Makes the region if it is missing. */
 PS_MUST_USE enum ps_rc ps_db_join_insert(struct ps_db *db,
                                          const struct ps_join_token *join,
                                          struct ps_err *err);
+/* Newest first (page: seq). */
 PS_MUST_USE enum ps_rc
-ps_db_join_each(struct ps_db *db,
+ps_db_join_each(struct ps_db *db, const struct ps_page *page,
                 enum ps_rc (*fn)(void *arg, const struct ps_join_token *join),
                 void *arg, struct ps_err *err);
+/* PS_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_join_get(struct ps_db *db, const char *id,
+                                      struct ps_join_token *join,
+                                      struct ps_err *err);
 PS_MUST_USE enum ps_rc ps_db_join_delete(struct ps_db *db, const char *id,
                                          struct ps_err *err);
 /* The token with this hash that is unused and not expired; else
@@ -218,14 +261,20 @@ struct ps_api_token {
     char caches[PS_TOKEN_CACHES_MAX * 37 + 1];
     unsigned char hash[PS_DB_HASH_LEN];
     int64_t created_ms, last_used_ms;
+    int64_t seq; /* by age; set by reading */
 };
 PS_MUST_USE enum ps_rc ps_db_token_insert(struct ps_db *db,
                                           const struct ps_api_token *token,
                                           struct ps_err *err);
+/* Oldest first (page: seq). */
 PS_MUST_USE enum ps_rc
-ps_db_token_each(struct ps_db *db,
+ps_db_token_each(struct ps_db *db, const struct ps_page *page,
                  enum ps_rc (*fn)(void *arg, const struct ps_api_token *t),
                  void *arg, struct ps_err *err);
+/* PS_NOT_FOUND. */
+PS_MUST_USE enum ps_rc ps_db_token_get(struct ps_db *db, const char *id,
+                                       struct ps_api_token *token,
+                                       struct ps_err *err);
 /* PS_UNAUTHORIZED when none has this hash. */
 PS_MUST_USE enum ps_rc
 ps_db_token_find(struct ps_db *db, const unsigned char hash[PS_DB_HASH_LEN],
@@ -258,11 +307,36 @@ ps_db_audit_begin(struct ps_db *db, struct ps_audit *entry, struct ps_err *err);
 PS_MUST_USE enum ps_rc ps_db_audit_end(struct ps_db *db, int64_t seq,
                                        int status, const char *after,
                                        struct ps_err *err);
-/* Those before before_seq, newest first, limit at most. */
+/* Newest first (page: seq). */
 PS_MUST_USE enum ps_rc
-ps_db_audit_each(struct ps_db *db, int64_t before_seq, int64_t limit,
+ps_db_audit_each(struct ps_db *db, const struct ps_page *page,
                  enum ps_rc (*fn)(void *arg, const struct ps_audit *entry),
                  void *arg, struct ps_err *err);
+
+/* ---- answers to requests that created something, to be given again ---- */
+
+enum {
+    PS_DB_REPLAYS_KEPT = 4096,
+    PS_DB_REPLAY_BYTES = 64 << 20 /* of all sealed answers */
+};
+#define PS_DB_REPLAY_MS INT64_C(86400000)
+struct ps_replay {
+    char token_id[37]; /* whose request it was; goes with the token */
+    unsigned char key_hash[PS_DB_HASH_LEN], request_hash[PS_DB_HASH_LEN];
+    int64_t status, created_ms;
+    char location[96], etag[72];
+    struct ps_buf sealed; /* the body; only the caller's token opens it */
+};
+/* Fills what is behind key_hash; sealed is to be released whatever happened.
+ * *found false: none, or older than PS_DB_REPLAY_MS. */
+PS_MUST_USE enum ps_rc ps_db_replay_find(struct ps_db *db,
+                                         struct ps_replay *replay,
+                                         int64_t now_ms, bool *found,
+                                         struct ps_err *err);
+/* Forgets the old ones and those that are too many. */
+PS_MUST_USE enum ps_rc ps_db_replay_put(struct ps_db *db,
+                                        const struct ps_replay *replay,
+                                        struct ps_err *err);
 
 /* ---- reachability runs ---- */
 

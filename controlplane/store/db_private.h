@@ -41,11 +41,16 @@ enum {
     X(RULE_FIND, "SELECT " RULE_COLUMNS " FROM rules "                         \
                  "WHERE cache_id = ? AND type = ? AND key = ?")                \
     X(RULE_GET, "SELECT " RULE_COLUMNS " FROM rules WHERE id = ?")             \
-    X(RULE_EACH, "SELECT " RULE_COLUMNS " FROM rules WHERE cache_id = ? "      \
-                 "ORDER BY type, key")                                         \
+    /* PS_DB_RULE_SORT characters of the key */                                \
+    X(RULE_EACH, "SELECT " RULE_COLUMNS " FROM rules WHERE cache_id = ?1 "     \
+                 "AND (?2 = 0 OR (type, substr(key, 1, 200), id) > "           \
+                 "(?3, ?4, ?5)) ORDER BY type, substr(key, 1, 200), id "       \
+                 "LIMIT ?6")                                                   \
     X(RULE_COUNT, "SELECT count(*) FROM rules WHERE cache_id = ?")             \
     X(RULE_PUT, "INSERT OR REPLACE INTO rules (" RULE_COLUMNS ") "             \
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                       \
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                 \
+    X(RULE_KEYED, "SELECT " RULE_COLUMNS " FROM rules "                        \
+                  "WHERE cache_id = ? AND key = ? ORDER BY type")              \
     X(RULE_DELETE, "DELETE FROM rules WHERE id = ?")                           \
     X(RULE_CLEAR, "DELETE FROM rules WHERE cache_id = ?")                      \
     X(CONFIG_BUMP, "UPDATE meta SET value = value + 1 "                        \
@@ -58,14 +63,16 @@ enum {
     X(REGION_EACH,                                                             \
       "SELECT name, description, created_ms, (SELECT count(*) FROM agents "    \
       "WHERE region = regions.name AND revoked_ms IS NULL) "                   \
-      "FROM regions ORDER BY name")                                            \
+      "FROM regions WHERE (?1 = 0 OR name > ?2) ORDER BY name LIMIT ?3")       \
     X(REGION_DELETE, "DELETE FROM regions WHERE name = ?")                     \
     X(AGENT_INSERT,                                                            \
       "INSERT INTO agents (id, name, region, endpoint, hostname, version, "    \
       "secret_hash, enrolled_ms, certificate_expires_ms, open) "               \
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)")                                 \
     X(AGENT_EACH,                                                              \
-      "SELECT " AGENT_COLUMNS " FROM agents ORDER BY region, name, id")        \
+      "SELECT " AGENT_COLUMNS " FROM agents WHERE (?1 = 0 OR "                 \
+      "(region, name, id) > (?2, ?3, ?4)) ORDER BY region, name, id "          \
+      "LIMIT ?5")                                                              \
     X(AGENT_GET, "SELECT " AGENT_COLUMNS " FROM agents WHERE id = ?")          \
     X(AGENT_NAMED, "SELECT 1 FROM agents WHERE name = ? "                      \
                    "AND revoked_ms IS NULL LIMIT 1")                           \
@@ -79,8 +86,9 @@ enum {
     X(JOIN_INSERT,                                                             \
       "INSERT INTO join_tokens (id, region, name, secret_hash, created_ms, "   \
       "expires_ms) VALUES (?, ?, ?, ?, ?, ?)")                                 \
-    X(JOIN_EACH, "SELECT " JOIN_COLUMNS                                        \
-                 " FROM join_tokens ORDER BY created_ms DESC, rowid DESC")     \
+    X(JOIN_EACH, "SELECT " JOIN_COLUMNS " FROM join_tokens WHERE "             \
+                 "(?1 = 0 OR rowid < ?2) ORDER BY rowid DESC LIMIT ?3")        \
+    X(JOIN_GET, "SELECT " JOIN_COLUMNS " FROM join_tokens WHERE id = ?")       \
     X(JOIN_FIND, "SELECT " JOIN_COLUMNS " FROM join_tokens "                   \
                  "WHERE secret_hash = ? AND used_ms IS NULL "                  \
                  "AND expires_ms > ?")                                         \
@@ -91,7 +99,9 @@ enum {
       "INSERT INTO tokens (id, name, hash, created_ms, role, caches) "         \
       "VALUES (?, ?, ?, ?, ?, ?)")                                             \
     X(TOKEN_EACH,                                                              \
-      "SELECT " TOKEN_COLUMNS " FROM tokens ORDER BY created_ms, rowid")       \
+      "SELECT " TOKEN_COLUMNS " FROM tokens WHERE (?1 = 0 OR rowid > ?2) "     \
+      "ORDER BY rowid LIMIT ?3")                                               \
+    X(TOKEN_GET, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id = ?")          \
     X(TOKEN_FIND, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE hash = ?")       \
     X(TOKEN_USED, "UPDATE tokens SET last_used_ms = ? WHERE id = ?")           \
     X(TOKEN_DELETE, "DELETE FROM tokens WHERE id = ?")                         \
@@ -132,18 +142,39 @@ enum {
     X(AUDIT_END, "UPDATE audit SET status = ?, after = ? WHERE seq = ?")       \
     X(AUDIT_EACH, "SELECT seq, at_ms, token_id, token_name, method, path, "    \
                   "status, before, "                                           \
-                  "after FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?")
+                  "after FROM audit WHERE (?1 = 0 OR seq < ?2) "               \
+                  "ORDER BY seq DESC LIMIT ?3")                                \
+    X(REGION_GET,                                                              \
+      "SELECT name, description, created_ms, (SELECT count(*) FROM agents "    \
+      "WHERE region = regions.name AND revoked_ms IS NULL) "                   \
+      "FROM regions WHERE name = ?")                                           \
+    X(REPLAY_FIND,                                                             \
+      "SELECT request_hash, status, location, etag, sealed FROM replays "      \
+      "WHERE token_id = ? AND key_hash = ? AND created_ms > ?")                \
+    X(REPLAY_PUT,                                                              \
+      "INSERT OR REPLACE INTO replays (token_id, key_hash, request_hash, "     \
+      "status, location, etag, sealed, created_ms) "                           \
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")                                       \
+    X(REPLAY_PRUNE,                                                            \
+      "DELETE FROM replays WHERE created_ms <= ?1 OR seq IN (SELECT seq FROM " \
+      "(SELECT seq, row_number() OVER newest AS n, sum(length(sealed)) OVER "  \
+      "newest AS bytes FROM replays WINDOW newest AS (ORDER BY seq DESC)) "    \
+      "WHERE n > ?2 OR bytes > ?3)")
 
-#define RULE_COLUMNS                          \
-    "id, cache_id, type, key, mode, ttl_ms, " \
-    "stale_if_error_ms, stale_while_revalidate_ms, created_ms, updated_ms"
+#define RULE_COLUMNS                                                         \
+    "id, cache_id, type, key, mode, ttl_ms, "                                \
+    "stale_if_error_ms, stale_while_revalidate_ms, created_ms, updated_ms, " \
+    "name, revision"
 #define AGENT_COLUMNS                                                       \
     "id, name, region, endpoint, hostname, version, secret_hash, "          \
     "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open, " \
     "instance, unsettled_ms"
-#define JOIN_COLUMNS \
-    "id, region, name, agent_id, secret_hash, created_ms, expires_ms, used_ms"
-#define TOKEN_COLUMNS "id, name, hash, created_ms, last_used_ms, role, caches"
+#define JOIN_COLUMNS                                                    \
+    "id, region, name, agent_id, secret_hash, created_ms, expires_ms, " \
+    "used_ms, "                                                         \
+    "rowid"
+#define TOKEN_COLUMNS \
+    "id, name, hash, created_ms, last_used_ms, role, caches, rowid"
 
 enum stmt_id {
 #define X(name, sql) STMT_##name,
@@ -156,6 +187,7 @@ struct ps_db {
     unsigned magic;
     sqlite3 *handle;
     sqlite3_stmt *stmts[STMT_COUNT]; /* prepared at first use */
+    int depth;                       /* transactions begun, one in the other */
     uint64_t config_version;
 };
 
@@ -176,6 +208,10 @@ void query_int(struct query *q, int64_t value);
 /* 0 is written as NULL. */
 void query_time(struct query *q, int64_t wall_ms);
 void query_hash(struct query *q, const unsigned char hash[PS_DB_HASH_LEN]);
+/* bytes live until query_end(). */
+void query_blob(struct query *q, struct ps_str bytes);
+/* `behind`, so many of its texts or else the number, and the limit. */
+void query_page(struct query *q, const struct ps_page *page, size_t texts);
 /* True while there is a row to read. */
 bool query_row(struct query *q);
 /* Columns in order; out is cut to size, absent values are "" and 0. */
@@ -193,6 +229,7 @@ enum ps_rc db_failed(struct ps_db *db, struct ps_err *err);
 /* SQL without arguments or rows. */
 PS_MUST_USE enum ps_rc db_exec(struct ps_db *db, const char *sql,
                                struct ps_err *err);
+/* Within another transaction: a part of it, which fails alone. */
 PS_MUST_USE enum ps_rc db_begin(struct ps_db *db, struct ps_err *err);
 /* Commits when rc is PS_OK, else (and when that fails) rolls back. Returns
  * rc or why it could not commit. */

@@ -107,6 +107,16 @@ static const char *const migrations[] = {
     "  token_id TEXT NOT NULL, token_name TEXT NOT NULL,"
     "  method TEXT NOT NULL, path TEXT NOT NULL, status INTEGER,"
     "  before TEXT NOT NULL, after TEXT NOT NULL DEFAULT '') STRICT;",
+    /* 8: versions and names of rules; answers that may be asked for again */
+    "ALTER TABLE rules ADD COLUMN name TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE rules ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;"
+    "CREATE TABLE replays ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  token_id TEXT NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,"
+    "  key_hash BLOB NOT NULL, request_hash BLOB NOT NULL,"
+    "  status INTEGER NOT NULL, location TEXT NOT NULL, etag TEXT NOT NULL,"
+    "  sealed BLOB NOT NULL, created_ms INTEGER NOT NULL,"
+    "  UNIQUE (token_id, key_hash)) STRICT;",
 };
 
 /* Once per start, so not among the prepared statements. */

@@ -45,6 +45,8 @@ read_rule(struct query *q, struct ps_rule_def *rule)
     rule->stale_while_revalidate_ms = column_int(q);
     rule->created_ms = column_int(q);
     rule->updated_ms = column_int(q);
+    column_text(q, rule->name, sizeof(rule->name));
+    rule->revision = column_int(q);
 }
 
 static enum ps_rc
@@ -67,7 +69,8 @@ says_the_same(const struct ps_rule_def *a, const struct ps_rule_def *b)
 {
     return a->mode == b->mode && a->ttl_ms == b->ttl_ms &&
            a->stale_if_error_ms == b->stale_if_error_ms &&
-           a->stale_while_revalidate_ms == b->stale_while_revalidate_ms;
+           a->stale_while_revalidate_ms == b->stale_while_revalidate_ms &&
+           strcmp(a->name, b->name) == 0;
 }
 
 /* Takes over what stays of the one in whose place it goes. */
@@ -78,6 +81,7 @@ find_old(struct ps_db *db, struct ps_rule_def *rule, bool *found,
     struct query q;
     struct ps_rule_def old;
     *found = false;
+    rule->revision = 1;
     query_begin(&q, db, STMT_RULE_FIND, err);
     query_text(&q, rule->cache_id);
     query_text(&q, ps_def_choice_text(ps_rule_types, rule->type));
@@ -87,8 +91,11 @@ find_old(struct ps_db *db, struct ps_rule_def *rule, bool *found,
         memcpy(rule->id, old.id, sizeof(rule->id));
         rule->created_ms = old.created_ms;
         *found = true;
-        if (says_the_same(rule, &old))
+        rule->revision = old.revision + 1;
+        if (says_the_same(rule, &old)) {
             rule->updated_ms = old.updated_ms;
+            rule->revision = old.revision;
+        }
     }
     return query_end(&q);
 }
@@ -109,6 +116,8 @@ find_place(struct ps_db *db, struct ps_rule_def *rule, bool *created,
     int64_t count = 0, now_ms = rule->updated_ms;
     bool found;
     enum ps_rc rc = find_old(db, rule, &found, err);
+    if (rule->updated_ms != now_ms)
+        rule->revision++;
     rule->updated_ms = now_ms;
     *created = !found;
     if (rc != PS_OK || found)
@@ -136,6 +145,8 @@ write_rule(struct ps_db *db, const struct ps_rule_def *rule, struct ps_err *err)
     query_int(&q, rule->stale_while_revalidate_ms);
     query_int(&q, rule->created_ms);
     query_int(&q, rule->updated_ms);
+    query_text(&q, rule->name);
+    query_int(&q, rule->revision);
     return query_run(&q, NULL);
 }
 
@@ -152,6 +163,23 @@ ps_db_rule_put(struct ps_db *db, struct ps_rule_def *rule, bool *created,
     if (rc == PS_OK)
         rc = write_rule(db, rule, err);
     return db_end_definitions(db, rc, err);
+}
+
+/* Ends the query. */
+static enum ps_rc
+rules_of(struct query *q,
+         enum ps_rc (*fn)(void *arg, const struct ps_rule_def *rule), void *arg)
+{
+    enum ps_rc rc = PS_OK;
+    while (rc == PS_OK && query_row(q)) {
+        struct ps_rule_def rule;
+        read_rule(q, &rule);
+        rc = q->rc == PS_OK ? fn(arg, &rule) : q->rc;
+        if (rc != PS_OK && q->rc == PS_OK)
+            ps_err_set(q->err, rc, NULL);
+    }
+    enum ps_rc ended = query_end(q);
+    return rc != PS_OK ? rc : ended;
 }
 
 enum ps_rc
@@ -181,22 +209,27 @@ ps_db_definition_put(struct ps_db *db, const struct ps_cache_def *def,
 
 enum ps_rc
 ps_db_rule_each(struct ps_db *db, const char *cache_id,
+                const struct ps_page *page,
                 enum ps_rc (*fn)(void *arg, const struct ps_rule_def *rule),
                 void *arg, struct ps_err *err)
 {
     struct query q;
-    enum ps_rc rc = PS_OK;
     query_begin(&q, db, STMT_RULE_EACH, err);
     query_text(&q, cache_id);
-    while (rc == PS_OK && query_row(&q)) {
-        struct ps_rule_def rule;
-        read_rule(&q, &rule);
-        rc = q.rc == PS_OK ? fn(arg, &rule) : q.rc;
-        if (rc != PS_OK && q.rc == PS_OK)
-            ps_err_set(err, rc, NULL);
-    }
-    enum ps_rc ended = query_end(&q);
-    return rc != PS_OK ? rc : ended;
+    query_page(&q, page, 3);
+    return rules_of(&q, fn, arg);
+}
+
+enum ps_rc
+ps_db_rule_keyed(struct ps_db *db, const char *cache_id, const char *key,
+                 enum ps_rc (*fn)(void *arg, const struct ps_rule_def *rule),
+                 void *arg, struct ps_err *err)
+{
+    struct query q;
+    query_begin(&q, db, STMT_RULE_KEYED, err);
+    query_text(&q, cache_id);
+    query_text(&q, key);
+    return rules_of(&q, fn, arg);
 }
 
 enum ps_rc

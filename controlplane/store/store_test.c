@@ -272,7 +272,8 @@ a_cache_comes_back_as_it_was_stored(void **state)
             assert_int_equal(*ps_def_number(&fields[i], &def),
                              *ps_def_number(&fields[i], &back));
     }
-    assert_int_equal(ps_db_cache_each(w->db, count_one, &seen, NULL), PS_OK);
+    assert_int_equal(ps_db_cache_each(w->db, NULL, "", count_one, &seen, NULL),
+                     PS_OK);
     assert_int_equal(seen, 1);
     ps_def_done(&def);
     ps_def_done(&back);
@@ -425,7 +426,7 @@ a_rule_replaces_its_equal_and_goes_with_its_cache(void **state)
     assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_OK);
     assert_false(created);
     assert_string_equal(rule.id, first);
-    assert_int_equal(ps_db_rule_each(w->db, def.id, count_rule, &n, NULL),
+    assert_int_equal(ps_db_rule_each(w->db, def.id, NULL, count_rule, &n, NULL),
                      PS_OK);
     assert_int_equal(n, 1);
     /* Agents are told, and drop what they kept under the old ones. */
@@ -456,13 +457,118 @@ a_cache_has_so_many_rules(void **state)
     memcpy(rule.cache_id, def.id, sizeof(def.id));
     run(w, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
            "WHERE i < 1000) INSERT INTO rules SELECT 'r' || i, id, 'query', "
-           "'select ' || i, 'never', 0, 0, 0, 0, 0 FROM n, caches");
+           "'select ' || i, 'never', 0, 0, 0, 0, 0, '', 1 FROM n, caches");
     ps_uuid_make(rule.id);
     snprintf(rule.key, sizeof(rule.key), "select 0");
     assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_TOO_BIG);
     snprintf(rule.key, sizeof(rule.key), "select 1");
     assert_int_equal(ps_db_rule_put(w->db, &rule, &created, NULL), PS_OK);
     ps_def_done(&def);
+}
+
+static void
+parts_of_a_whole_are_kept_or_taken_back_together(void **state)
+{
+    struct world *w = *state;
+    struct ps_cache_def one, two;
+    char count[64];
+    uint64_t version = ps_db_config_version(w->db);
+    make_cache(&one, "one");
+    make_cache(&two, "two");
+    assert_int_equal(ps_db_begin(w->db, NULL), PS_OK);
+    assert_int_equal(ps_db_cache_insert(w->db, &one, NULL), PS_OK);
+    assert_int_equal(ps_db_end(w->db, PS_CONFLICT, NULL), PS_CONFLICT);
+    ask(w, "SELECT count(*) FROM caches", count);
+    assert_string_equal(count, "0");
+    assert_int_equal(ps_db_config_version(w->db), version);
+    /* A part that fails leaves what was before it. */
+    assert_int_equal(ps_db_begin(w->db, NULL), PS_OK);
+    assert_int_equal(ps_db_cache_insert(w->db, &one, NULL), PS_OK);
+    assert_int_equal(ps_db_cache_insert(w->db, &one, NULL), PS_CONFLICT);
+    assert_int_equal(ps_db_cache_insert(w->db, &two, NULL), PS_OK);
+    assert_int_equal(ps_db_end(w->db, PS_OK, NULL), PS_OK);
+    ask(w, "SELECT count(*) FROM caches", count);
+    assert_string_equal(count, "2");
+    assert_int_equal(ps_db_config_version(w->db), version + 2);
+    ps_def_done(&one);
+    ps_def_done(&two);
+}
+
+static void
+put_replay(struct world *w, struct ps_replay *replay, unsigned key, size_t len)
+{
+    memset(replay->key_hash, 0, PS_DB_HASH_LEN);
+    memcpy(replay->key_hash, &key, sizeof(key));
+    ps_buf_clear(&replay->sealed);
+    for (size_t i = 0; i < len; i++)
+        ps_buf_append_char(&replay->sealed, (char)('a' + i % 26));
+    assert_int_equal(ps_db_replay_put(w->db, replay, NULL), PS_OK);
+}
+
+static void
+answers_are_kept_for_a_day_in_bounds_and_go_with_their_token(void **state)
+{
+    struct world *w = *state;
+    struct ps_api_token admin = {.id = "a", .name = "a", .role = PS_ROLE_ADMIN};
+    struct ps_api_token other = {.id = "b", .name = "b", .hash = {1}};
+    struct ps_replay replay = {
+        .token_id = "b", .status = 201, .created_ms = 1000, .etag = "\"1\""};
+    struct ps_replay got = {.token_id = "b"};
+    char text[64];
+    bool found;
+    assert_int_equal(ps_db_token_insert(w->db, &admin, NULL), PS_OK);
+    assert_int_equal(ps_db_token_insert(w->db, &other, NULL), PS_OK);
+    ps_buf_init(&replay.sealed, 1 << 20);
+    put_replay(w, &replay, 7, 100);
+    memcpy(got.key_hash, replay.key_hash, PS_DB_HASH_LEN);
+    assert_int_equal(ps_db_replay_find(w->db, &got, 1000 + PS_DB_REPLAY_MS - 1,
+                                       &found, NULL),
+                     PS_OK);
+    assert_true(found);
+    assert_int_equal(got.status, 201);
+    assert_string_equal(got.etag, "\"1\"");
+    assert_int_equal(got.sealed.len, 100);
+    assert_memory_equal(got.sealed.data, replay.sealed.data, 100);
+    ps_buf_done(&got.sealed);
+    assert_int_equal(
+        ps_db_replay_find(w->db, &got, 1000 + PS_DB_REPLAY_MS, &found, NULL),
+        PS_OK);
+    assert_false(found);
+    ps_buf_done(&got.sealed);
+    /* Somebody else's key is another one. */
+    snprintf(got.token_id, sizeof(got.token_id), "a");
+    assert_int_equal(ps_db_replay_find(w->db, &got, 1000, &found, NULL), PS_OK);
+    assert_false(found);
+    ps_buf_done(&got.sealed);
+    /* Old ones go, and those that are too many: oldest first. */
+    replay.created_ms += PS_DB_REPLAY_MS;
+    put_replay(w, &replay, 8, 1);
+    ask(w, "SELECT count(*) FROM replays", text);
+    assert_string_equal(text, "1");
+    snprintf(text, sizeof(text), "%d", PS_DB_REPLAYS_KEPT);
+    run(w, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+           "WHERE i < 5000) INSERT INTO replays (token_id, key_hash, "
+           "request_hash, status, location, etag, sealed, created_ms) "
+           "SELECT 'b', CAST(i AS BLOB), x'', 201, '', '', x'', "
+           "900000000000 FROM n");
+    put_replay(w, &replay, 9, 1);
+    char count[64];
+    ask(w, "SELECT count(*) FROM replays", count);
+    assert_string_equal(count, text);
+    ask(w, "SELECT max(seq) - min(seq) + 1 FROM replays", count);
+    assert_string_equal(count, text);
+    run(w, "UPDATE replays SET sealed = zeroblob(1048576) WHERE seq > "
+           "(SELECT max(seq) FROM replays) - 70");
+    put_replay(w, &replay, 10, 1);
+    ask(w,
+        "SELECT sum(length(sealed)) BETWEEN 66000000 AND 67108864 FROM "
+        "replays",
+        count);
+    assert_string_equal(count, "1");
+    assert_int_equal(ps_db_token_delete(w->db, "b", NULL), PS_OK);
+    ask(w, "SELECT count(*) FROM replays", count);
+    assert_string_equal(count, "0");
+    ps_buf_done(&replay.sealed);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -481,6 +587,8 @@ main(void)
         TEST(a_cache_takes_its_runs_along_and_ten_are_kept),
         TEST(a_rule_replaces_its_equal_and_goes_with_its_cache),
         TEST(a_cache_has_so_many_rules),
+        TEST(parts_of_a_whole_are_kept_or_taken_back_together),
+        TEST(answers_are_kept_for_a_day_in_bounds_and_go_with_their_token),
         TEST(join_tokens_work_once_and_only_in_time),
         TEST(the_last_token_stays),
     };

@@ -14,6 +14,7 @@ read_join(struct query *q, struct ps_join_token *join)
     join->created_ms = column_int(q);
     join->expires_ms = column_int(q);
     join->used_ms = column_int(q);
+    join->seq = column_int(q);
 }
 
 enum ps_rc
@@ -42,13 +43,14 @@ ps_db_join_insert(struct ps_db *db, const struct ps_join_token *join,
 }
 
 enum ps_rc
-ps_db_join_each(struct ps_db *db,
+ps_db_join_each(struct ps_db *db, const struct ps_page *page,
                 enum ps_rc (*fn)(void *arg, const struct ps_join_token *join),
                 void *arg, struct ps_err *err)
 {
     struct query q;
     enum ps_rc rc = PS_OK;
     query_begin(&q, db, STMT_JOIN_EACH, err);
+    query_page(&q, page, 0);
     while (rc == PS_OK && query_row(&q)) {
         struct ps_join_token join;
         read_join(&q, &join);
@@ -58,6 +60,28 @@ ps_db_join_each(struct ps_db *db,
     }
     enum ps_rc ended = query_end(&q);
     return rc != PS_OK ? rc : ended;
+}
+
+static enum ps_rc
+join_not_found(struct ps_err *err)
+{
+    return ps_err_set(err, PS_NOT_FOUND, "no join token has this id");
+}
+
+enum ps_rc
+ps_db_join_get(struct ps_db *db, const char *id, struct ps_join_token *join,
+               struct ps_err *err)
+{
+    struct query q;
+    bool found = false;
+    query_begin(&q, db, STMT_JOIN_GET, err);
+    query_text(&q, id);
+    if (query_row(&q)) {
+        read_join(&q, join);
+        found = true;
+    }
+    enum ps_rc rc = query_end(&q);
+    return rc == PS_OK && !found ? join_not_found(err) : rc;
 }
 
 enum ps_rc
@@ -90,9 +114,7 @@ ps_db_join_delete(struct ps_db *db, const char *id, struct ps_err *err)
     query_begin(&q, db, STMT_JOIN_DELETE, err);
     query_text(&q, id);
     enum ps_rc rc = query_run(&q, &changes);
-    if (rc == PS_OK && !changes)
-        return ps_err_set(err, PS_NOT_FOUND, "no join token has this id");
-    return rc;
+    return rc == PS_OK && !changes ? join_not_found(err) : rc;
 }
 
 /* ---------------------------------------------------------- API tokens */
@@ -132,6 +154,7 @@ read_token(struct query *q, struct ps_api_token *token)
     token->last_used_ms = column_int(q);
     column_text(q, role, sizeof(role));
     column_text(q, token->caches, sizeof(token->caches));
+    token->seq = column_int(q);
     /* What this program does not know may do the least. */
     if (!ps_role_find(role, &token->role))
         token->role = PS_ROLE_VIEWER;
@@ -153,13 +176,14 @@ ps_db_token_insert(struct ps_db *db, const struct ps_api_token *token,
 }
 
 enum ps_rc
-ps_db_token_each(struct ps_db *db,
+ps_db_token_each(struct ps_db *db, const struct ps_page *page,
                  enum ps_rc (*fn)(void *arg, const struct ps_api_token *t),
                  void *arg, struct ps_err *err)
 {
     struct query q;
     enum ps_rc rc = PS_OK;
     query_begin(&q, db, STMT_TOKEN_EACH, err);
+    query_page(&q, page, 0);
     while (rc == PS_OK && query_row(&q)) {
         struct ps_api_token token;
         read_token(&q, &token);
@@ -169,6 +193,28 @@ ps_db_token_each(struct ps_db *db,
     }
     enum ps_rc ended = query_end(&q);
     return rc != PS_OK ? rc : ended;
+}
+
+static enum ps_rc
+token_not_found(struct ps_err *err)
+{
+    return ps_err_set(err, PS_NOT_FOUND, "no token has this id");
+}
+
+enum ps_rc
+ps_db_token_get(struct ps_db *db, const char *id, struct ps_api_token *token,
+                struct ps_err *err)
+{
+    struct query q;
+    bool found = false;
+    query_begin(&q, db, STMT_TOKEN_GET, err);
+    query_text(&q, id);
+    if (query_row(&q)) {
+        read_token(&q, token);
+        found = true;
+    }
+    enum ps_rc rc = query_end(&q);
+    return rc == PS_OK && !found ? token_not_found(err) : rc;
 }
 
 enum ps_rc
@@ -224,7 +270,7 @@ ps_db_token_delete(struct ps_db *db, const char *id, struct ps_err *err)
     query_text(&q, id);
     rc = query_run(&q, &changes);
     if (rc == PS_OK && !changes)
-        rc = ps_err_set(err, PS_NOT_FOUND, "no token has this id");
+        rc = token_not_found(err);
     if (rc == PS_OK)
         rc = count_by(db, STMT_TOKEN_ADMINS, &left, err);
     if (rc == PS_OK && left == 0)

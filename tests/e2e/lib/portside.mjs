@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
+import { judge, watch } from './conform.mjs';
 import { Process, program, run, tempDir, waitUntil } from './process.mjs';
 
 export class ControlPlane {
@@ -32,6 +33,7 @@ export class ControlPlane {
     // The same ports again after a restart.
     this.ports = JSON.parse(fs.readFileSync(path.join(this.data, 'ports.json'), 'utf8'));
     this.url = `https://${this.host}:${this.ports.api}`;
+    watch(this.url, 'openapi.yaml');
     this.adminUrl = `http://${this.host}:${this.ports.admin}`;
     this.token = fs.readFileSync(path.join(this.data, 'admin.token'), 'utf8').trim();
   }
@@ -44,7 +46,7 @@ export class ControlPlane {
   }
 
   // { status, headers, body } of a call of the REST API.
-  async call(method, where, body, { token = this.token } = {}) {
+  async call(method, where, body, { token = this.token, headers = {} } = {}) {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const reply = await request(`${this.url}${where}`, {
       method,
@@ -54,6 +56,7 @@ export class ControlPlane {
       headers: {
         ...(token ? { authorization: `Bearer ${token}` } : {}),
         ...(text ? { 'content-type': 'application/json' } : {}),
+        ...headers,
       },
     });
     return { ...reply, body: reply.text ? JSON.parse(reply.text) : undefined };
@@ -99,6 +102,7 @@ export class Agent {
     this.adminPort = Number((await this.process.line(/^ready .* admin http:\/\/\S+:(\d+)/m))[1]);
     this.adminUrl = `http://${this.host}:${this.adminPort}`;
     this.url = `http://${this.host}:${this.port}`;
+    watch(this.url, 'agent.yaml');
     if (wait) await this.ready();
   }
 
@@ -173,8 +177,15 @@ async function requestInside(wrap, url, { method, headers, body, timeoutMs }) {
   };
 }
 
-// A plain HTTP exchange with everything visible.
-export function request(url, { method = 'GET', headers = {}, body, insecure = false, ca, timeoutMs = 30000, agent, wrap = [] } = {}) {
+// A plain HTTP exchange with everything visible. With a control plane or an
+// agent it must be as proto/ describes it.
+export async function request(url, options = {}) {
+  const reply = await exchange(url, options);
+  judge({ ...options, url }, reply);
+  return reply;
+}
+
+function exchange(url, { method = 'GET', headers = {}, body, insecure = false, ca, timeoutMs = 30000, agent, wrap = [] } = {}) {
   if (wrap.length) return requestInside(wrap, url, { method, headers, body, timeoutMs });
   const lib = url.startsWith('https:') ? https : http;
   return new Promise((resolve, reject) => {
