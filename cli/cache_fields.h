@@ -24,6 +24,8 @@ enum ps_field_kind {
     X("host", "host", TEXT, "HOST", "name or address of the database")      \
     X("port", "port", INT, "PORT",                                          \
       "its port; default 5432, 3306 or 1433 by type")                       \
+    X("default-database", "defaultDatabase", TEXT, "NAME",                  \
+      "database of clients that name none")                                 \
     X("description", "description", TEXT, "TEXT", "for people")             \
     X("tls", "tlsMode", CHOICE,                                             \
       "auto|disable|prefer|require|verify-ca|verify-full",                  \

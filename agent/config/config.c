@@ -158,6 +158,7 @@ ps_cache_conf_unref(struct ps_cache_conf **conf)
     free(old->name);
     free(old->host);
     free(old->tls_ca_pem);
+    free(old->default_database);
     for (size_t i = 0; i < old->n_rules; i++)
         free(old->rules[i].key);
     free(old->rules);

@@ -79,7 +79,8 @@ struct ps_cache_conf {
     bool auto_cached;
     bool write_ack_global;
     enum ps_tls_mode tls_mode;
-    char *tls_ca_pem; /* NULL: the system's bundle */
+    char *tls_ca_pem;       /* NULL: the system's bundle */
+    char *default_database; /* where a client names none; NULL: none */
     uint64_t ttl_min_ms, ttl_max_ms;
     uint32_t pool_max, pool_queue_max; /* of a principal, on one agent */
     uint32_t pool_cache_max;           /* of all of them; 0: no bound */

@@ -219,11 +219,9 @@ who(struct ps_req *req, const struct ps_json *body, struct ps_str authorization,
         return ps_err_set(err, PS_MISSING_FIELD,
                           "cache is missing: the id of the cache (see `psctl "
                           "cache list`)");
-    if (!c.database.len)
-        return ps_err_set(err, PS_MISSING_FIELD,
-                          "database is missing: the name of the database");
+    req->needs_database = true;
     req->cache_id = c.cache_id;
-    req->database = c.database;
+    req->database = c.database.ptr ? c.database : PS_STR("");
     req->user = c.user;
     req->password = c.password;
     return PS_OK;

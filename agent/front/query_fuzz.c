@@ -24,7 +24,8 @@ static void
 check_accepted(struct ps_query_request *request)
 {
     struct ps_req *req = &request->req;
-    FUZZ_CHECK(req->cache_id.len && req->database.len && req->user.len);
+    FUZZ_CHECK(req->cache_id.len &&
+               (req->database.len || req->needs_database) && req->user.len);
     FUZZ_CHECK(req->sql.len && req->key_bindings.len && req->protocol);
     check_text(req->sql);
     check_text(req->user);

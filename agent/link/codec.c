@@ -114,6 +114,11 @@ fill_cache(struct ps_cache_conf *c, const Portside__CacheConfig *m)
         if (!c->tls_ca_pem)
             return false;
     }
+    if (m->default_database[0] != '\0') {
+        c->default_database = strdup(m->default_database);
+        if (!c->default_database)
+            return false;
+    }
     c->port = (uint16_t)m->port;
     c->enabled = m->enabled;
     c->caching_enabled = m->caching_enabled;

@@ -102,6 +102,7 @@ copy_request(struct own *own, const struct ps_req *from,
     to->user = ps_arena_str(arena, from->user);
     to->password = ps_arena_str(arena, from->password);
     to->database = ps_arena_str(arena, from->database);
+    to->needs_database = from->needs_database;
     to->has_provider = from->has_provider;
     to->provider = from->provider;
     to->sql = ps_arena_str(arena, from->sql);

@@ -187,6 +187,9 @@ struct ps_req {
     struct ps_arena *arena;
     const struct ps_req_protocol *protocol;
     struct ps_str cache_id, user, password, database;
+    /* database "": the cache's default one; without one it is an error, or
+     * (MySQL) a session that has none. */
+    bool needs_database;
     bool has_provider;
     enum ps_provider provider;
     struct ps_str sql;          /* as the client sent it; valid UTF-8, no NUL */

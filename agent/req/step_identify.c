@@ -42,9 +42,16 @@ ps_step_identify(struct ps_run *run)
         return ps_run_fail(run, PS_PROVIDER_MISMATCH, NULL);
     req->provider = run->conf->provider; /* for prepare */
     if (!known) {
-        enum ps_rc rc =
-            ps_principals_get(engine->principals, run->conf, req->database,
-                              req->user, &run->principal);
+        struct ps_str database = req->database;
+        if (!database.len && run->conf->default_database)
+            database = ps_str_of(run->conf->default_database);
+        if (!database.len && req->needs_database)
+            return ps_run_fail(run, PS_MISSING_FIELD,
+                               "database is missing: name one, or give the "
+                               "cache a default (psctl cache update NAME "
+                               "--default-database DATABASE)");
+        enum ps_rc rc = ps_principals_get(engine->principals, run->conf,
+                                          database, req->user, &run->principal);
         if (rc != PS_OK)
             return ps_run_fail(run, rc, NULL);
         ps_recent_keep(recent, changes, run->conf, run->principal);

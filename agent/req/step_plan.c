@@ -79,7 +79,7 @@ ps_step_analyse(struct ps_run *run)
         return ps_run_fail(run, PS_TRANSACTION, NULL);
     /* NULL: the table is full; then nothing is kept. */
     run->space = ps_space_get(run->engine->spaces, ps_str_of(run->conf->id),
-                              run->req->database);
+                              run->principal->database);
     return ps_go(&run->step, PS_STEP_CATALOG);
 }
 
@@ -242,7 +242,8 @@ static bool
 stays_home(const struct ps_run *run, const struct ps_table_name *tables,
            size_t n)
 {
-    return ps_stays_home(run->conf->provider, run->req->database, tables, n);
+    return ps_stays_home(run->conf->provider, run->principal->database, tables,
+                         n);
 }
 
 static bool
@@ -271,9 +272,9 @@ ps_step_decide(struct ps_run *run)
     const struct ps_catalog_text text = {
         .analysis = run->analysis,
         .bindings = ps_bindings_of(&run->statement, run->req->arena),
-        .database = run->in_session ? PS_STR_NONE : run->req->database};
+        .database = run->in_session ? PS_STR_NONE : run->principal->database};
     run->change = (struct ps_change){.cache_id = ps_str_of(run->conf->id),
-                                     .database = run->req->database};
+                                     .database = run->principal->database};
     bool changes = ps_catalog_write_set(run->catalog, &text, run->req->arena,
                                         &run->change);
     run->statement.may_write = changes || ps_catalog_has_effect(run->analysis);

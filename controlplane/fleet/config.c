@@ -34,6 +34,7 @@ fleet_cache_config(const struct ps_cache_def *def, Portside__CacheConfig *out)
     out->enabled = def->enabled != 0;
     out->revision = (uint64_t)def->revision;
     out->invalidation_off = !def->invalidation;
+    out->default_database = fleet_lend(def->default_database);
 }
 
 static void

@@ -37,6 +37,7 @@ struct ps_cache_def {
     char *tls_ca; /* owned; NULL counts as "" */
     int64_t port;
     int64_t type; /* enum ps_def_type */
+    char default_database[129];
     int64_t caching_enabled;
     int64_t behaviour; /* enum ps_def_behaviour */
     int64_t enabled;

@@ -117,6 +117,8 @@ static const char *const migrations[] = {
     "  status INTEGER NOT NULL, location TEXT NOT NULL, etag TEXT NOT NULL,"
     "  sealed BLOB NOT NULL, created_ms INTEGER NOT NULL,"
     "  UNIQUE (token_id, key_hash)) STRICT;",
+    /* 9: the database of clients that name none */
+    "ALTER TABLE caches ADD COLUMN default_database TEXT NOT NULL DEFAULT '';",
 };
 
 /* Once per start, so not among the prepared statements. */

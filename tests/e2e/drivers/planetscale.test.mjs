@@ -354,4 +354,37 @@ suite('@planetscale/database', () => {
     }
     await conn.execute('rollback');
   });
+
+  test("without a database of the client's it is the cache's default one", async () => {
+    const usual = await controlPlane.createCache({ name: 'usual', host: db.host, port: db.port, database: 'mariadb', tlsMode: 'disable', defaultDatabase: 'app' });
+    for (const one of agents) await one.knows(usual.id);
+    const client = new Client(config({ cacheId: usual.id, database: null }));
+    const where = async () => (await client.execute('select database() as d')).rows[0].d;
+    assert.equal(await where(), 'app');
+    const read = () => client.execute('select qty from items where id = 61');
+    await waitUntil(async () => { await read(); return /; hit/.test(states.at(-1)); }, { what: () => `a hit, not ${states.at(-1)}` });
+    // The same answer as for who names it, and ended by the same writes.
+    const named = new Client(config({ cacheId: usual.id }));
+    await named.execute('select qty from items where id = 61');
+    assert.match(states.at(-1), /; hit/);
+    await named.execute('update items set qty = 6100 where id = 61');
+    assert.equal((await read()).rows[0].qty, 6100);
+    assert.doesNotMatch(states.at(-1), /; hit/);
+    // Several requests of one transaction are in it, too; a choice goes before it.
+    await client.transaction(async (tx) => {
+      assert.equal((await tx.execute('select database() as d')).rows[0].d, 'app');
+      await tx.execute('update items set qty = 6101 where id = 61');
+    });
+    assert.equal((await read()).rows[0].qty, 6101);
+    const conn = connect(config({ cacheId: usual.id, database: null }));
+    await conn.execute('use elsewhere');
+    assert.equal((await conn.execute('select database() as d')).rows[0].d, 'elsewhere');
+    assert.equal(await where(), 'app');
+    // Another default is another database for whoever names none.
+    await controlPlane.ok('PATCH', `/v1/caches/${usual.id}`, { defaultDatabase: 'elsewhere' });
+    const other = new Client(config({ cacheId: usual.id, database: null }));
+    await waitUntil(async () => (await other.execute('select database() as d')).rows[0].d === 'elsewhere', { what: 'the new default' });
+    await controlPlane.ok('PATCH', `/v1/caches/${usual.id}`, { defaultDatabase: '' });
+    await waitUntil(async () => (await new Client(config({ cacheId: usual.id, database: null })).execute('select database() as d')).rows[0].d === null, { what: 'none' });
+  });
 });

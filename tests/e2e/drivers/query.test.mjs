@@ -179,6 +179,9 @@ suite('POST /v1/query', () => {
     assert.deepEqual(await failed({}, { who: null }), [400, 'missing_field']);
     assert.deepEqual(await failed({ cache: undefined }), [400, 'missing_field']);
     assert.deepEqual(await failed({ database: '' }), [400, 'missing_field']);
+    const usual = await stage.createCache('usual', { defaultDatabase: 'app' });
+    assert.equal((await run({ cache: usual.id, database: undefined, sql: 'select current_database() as d' })).json.rows[0].d, 'app');
+    assert.equal((await run({ cache: usual.id, database: 'postgres', sql: 'select current_database() as d' })).json.rows[0].d, 'postgres');
     assert.deepEqual(await failed({ sql: 7 }), [400, 'bad_field']);
     assert.deepEqual(await failed({ provider: 'mysql' }), [400, 'provider_mismatch']);
     assert.deepEqual(await failed({ cache: '00000000-0000-4000-8000-000000000000' }), [404, 'cache_not_found']);
