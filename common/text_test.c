@@ -5,6 +5,7 @@
 #include "common/list.h"
 #include "common/map.h"
 #include "common/tls.h"
+#include "common/tls_seal.h"
 #include "common/utf8.h"
 #include "tests/unit.h"
 
@@ -416,6 +417,52 @@ fingerprints_are_the_same_for_ever(PS_UNUSED void **state)
 /* The examples of FIPS 180-4 (NIST's page on SHA-256), and the longest text
  * that fits one block with its length. */
 static void
+sealed_texts_open_with_their_secret_only(PS_UNUSED void **state)
+{
+    struct ps_buf sealed, again, out;
+    ps_buf_init(&sealed, 1024);
+    ps_buf_init(&again, 1024);
+    ps_buf_init(&out, 1024);
+    for (size_t len = 0; len < 40; len += 13) {
+        struct ps_str text = {"a text of forty characters, or about so.", len};
+        ps_buf_clear(&sealed);
+        ps_buf_clear(&again);
+        ps_buf_clear(&out);
+        ps_seal(PS_STR("secret"), PS_STR("for"), text, &sealed);
+        ps_seal(PS_STR("secret"), PS_STR("for"), text, &again);
+        assert_int_equal(sealed.len, len + PS_SEAL_EXTRA);
+        assert_memory_not_equal(sealed.data, again.data, sealed.len);
+        assert_int_equal(ps_unseal(PS_STR("secret"), PS_STR("for"),
+                                   ps_buf_str(&sealed), &out),
+                         PS_OK);
+        assert_int_equal(out.len, len);
+        if (len)
+            assert_memory_equal(out.data, text.ptr, len);
+        assert_int_equal(ps_unseal(PS_STR("secreT"), PS_STR("for"),
+                                   ps_buf_str(&sealed), &out),
+                         PS_BAD_REQUEST);
+        assert_int_equal(ps_unseal(PS_STR("secret"), PS_STR("foR"),
+                                   ps_buf_str(&sealed), &out),
+                         PS_BAD_REQUEST);
+        for (size_t i = 0; i < sealed.len; i++) {
+            struct ps_str cut = {sealed.data, i};
+            assert_int_equal(
+                ps_unseal(PS_STR("secret"), PS_STR("for"), cut, &out),
+                PS_BAD_REQUEST);
+            sealed.data[i] ^= 1;
+            assert_int_equal(ps_unseal(PS_STR("secret"), PS_STR("for"),
+                                       ps_buf_str(&sealed), &out),
+                             PS_BAD_REQUEST);
+            sealed.data[i] ^= 1;
+        }
+        assert_int_equal(out.len, len);
+    }
+    ps_buf_done(&sealed);
+    ps_buf_done(&again);
+    ps_buf_done(&out);
+}
+
+static void
 sha256_is_the_standards(void **state)
 {
     (void)state;
@@ -480,6 +527,7 @@ main(void)
         cmocka_unit_test(maps_agree_with_an_array),
         cmocka_unit_test(map_keys_are_bytes),
         cmocka_unit_test(fingerprints_are_the_same_for_ever),
+        cmocka_unit_test(sealed_texts_open_with_their_secret_only),
         cmocka_unit_test(sha256_is_the_standards),
         cmocka_unit_test(keyed_hashes_depend_on_the_secret),
     };

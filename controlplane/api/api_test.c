@@ -281,6 +281,130 @@ a_definition_is_one_object(void **state)
 }
 
 static void
+tags_are_listed_exactly(void **state)
+{
+    static const struct {
+        const char *header, *etag;
+        int strong, weak; /* 1 listed, 0 not, -1 no list */
+    } cases[] = {
+        {"\"1\"",            "\"1\"",    1,  1 },
+        {"\"11\"",           "\"1\"",    0,  0 },
+        {"\"1\"",            "\"11\"",   0,  0 },
+        {" \"a\" ,\t\"1\" ", "\"1\"",    1,  1 },
+        {"\"a\",W/\"1\"",    "\"1\"",    0,  1 },
+        {"\"1.ab\"",         "\"1\"",    1,  0 },
+        {"\"1\"",            "\"1.cd\"", 1,  0 },
+        {"\"1.ab\"",         "\"1.ab\"", 1,  1 },
+        {"\"1.ab\"",         "\"11\"",   0,  0 },
+        {"*",                "",         1,  1 },
+        {" * ",              "\"1\"",    1,  1 },
+        {"\"\"",             "",         0,  0 },
+        {"",                 "\"1\"",    -1, -1},
+        {"1",                "1",        -1, -1},
+        {"\"1",              "\"1\"",    -1, -1},
+        {"\"1\",",           "\"1\"",    -1, -1},
+        {"\"1\" \"2\"",      "\"1\"",    -1, -1},
+        {"*, \"1\"",         "\"1\"",    -1, -1},
+        {"w/\"1\"",          "\"1\"",    -1, -1},
+        {"\"a b\"",          "\"1\"",    -1, -1},
+        {"W/",               "\"1\"",    -1, -1},
+    };
+    (void)state;
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+        for (int strong = 0; strong < 2; strong++) {
+            bool listed = false;
+            bool list =
+                api_etag_listed(ps_str_of(cases[i].header),
+                                ps_str_of(cases[i].etag), strong != 0, &listed);
+            int want = strong ? cases[i].strong : cases[i].weak;
+            if ((list ? (int)listed : -1) != want)
+                fail_msg("%s in %s (%d)", cases[i].etag, cases[i].header,
+                         strong);
+        }
+    }
+}
+
+static void
+keys_are_a_few_visible_characters(void **state)
+{
+    static const char *const bad[] = {
+        "", "\"", "\"\"", "a b", "a\"b", "a\\b", "a\x7F", "\xC3\xA9", "\"a"};
+    char longest[API_KEY_MAX + 2];
+    struct ps_str key;
+    (void)state;
+    assert_true(api_read_key(PS_STR("a-1"), &key));
+    assert_true(ps_str_eq(key, PS_STR("a-1")));
+    assert_true(api_read_key(PS_STR("\"a-1\""), &key));
+    assert_true(ps_str_eq(key, PS_STR("a-1")));
+    for (size_t i = 0; i < PS_ARRAY_LEN(bad); i++)
+        assert_false(api_read_key(ps_str_of(bad[i]), &key));
+    memset(longest, 'x', sizeof(longest));
+    assert_true(api_read_key((struct ps_str){longest, API_KEY_MAX}, &key));
+    assert_false(api_read_key((struct ps_str){longest, API_KEY_MAX + 1}, &key));
+}
+
+static void
+cursors_come_back_and_only_to_their_list(void **state)
+{
+    static const char *const keys[] = {"query", "sel\xC3\xA9", ""};
+    char text[API_CURSOR_TEXT], other[API_CURSOR_TEXT], huge[API_CURSOR_MAX];
+    struct api_cursor cursor;
+    (void)state;
+    assert_true(api_cursor_write(text, "rules", keys, 3));
+    assert_true(api_cursor_read(text, "rules", 3, &cursor));
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(cursor.key[i], keys[i]);
+    assert_false(api_cursor_read(text, "rules", 2, &cursor));
+    assert_false(api_cursor_read(text, "rules", 4, &cursor));
+    assert_false(api_cursor_read(text, "rule", 3, &cursor));
+    assert_false(api_cursor_read("", "rules", 3, &cursor));
+    for (size_t i = 0; text[i]; i++) {
+        memcpy(other, text, sizeof(other));
+        other[i] = '*';
+        assert_false(api_cursor_read(other, "rules", 3, &cursor));
+        other[i] = '\0';
+        assert_false(api_cursor_read(other, "rules", 3, &cursor));
+    }
+    memset(huge, 'x', sizeof(huge) - 1);
+    huge[sizeof(huge) - 1] = '\0';
+    const char *key = huge;
+    assert_false(api_cursor_write(text, "caches", &key, 1));
+    huge[API_CURSOR_MAX - 1 - strlen("caches") - 1] = '\0';
+    assert_true(api_cursor_write(text, "caches", &key, 1));
+    assert_true(api_cursor_read(text, "caches", 1, &cursor));
+}
+
+/* As a client would whose first answer did not arrive. */
+static void
+a_creation_repeated_with_its_key_is_the_first(void **state)
+{
+    struct world *w = *state;
+    char first[8192] = "";
+    for (int i = 0; i < 3; i++) {
+        api_request_done(&w->request);
+        w->request = (struct api_request){.api = &w->api,
+                                          .method = API_POST,
+                                          .path = "/v1/caches",
+                                          .authorization = w->bearer,
+                                          .idempotency_key = "k",
+                                          .text = ps_str_of(SHOP)};
+        int before = w->events;
+        api_run(&w->request);
+        assert_int_equal(w->request.status, 201);
+        assert_int_equal(w->request.replayed, i > 0);
+        /* Nobody is told a second time. */
+        assert_int_equal(w->events > before, i == 0);
+        if (i == 0)
+            snprintf(first, sizeof(first), "%.*s", (int)w->request.out.len,
+                     w->request.out.data);
+        assert_int_equal(w->request.out.len, strlen(first));
+        assert_memory_equal(w->request.out.data, first, strlen(first));
+        assert_string_equal(w->request.etag, "\"1\"");
+    }
+    assert_int_equal(ps_db_config_version(w->db), 1);
+}
+
+static void
 times_and_texts_are_written_as_json(void **state)
 {
     (void)state;
@@ -322,6 +446,10 @@ main(void)
         TEST(a_change_is_told_and_a_refused_one_is_not),
         TEST(a_ca_must_be_one),
         TEST(a_definition_is_one_object),
+        TEST(a_creation_repeated_with_its_key_is_the_first),
+        cmocka_unit_test(tags_are_listed_exactly),
+        cmocka_unit_test(keys_are_a_few_visible_characters),
+        cmocka_unit_test(cursors_come_back_and_only_to_their_list),
         cmocka_unit_test(times_and_texts_are_written_as_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
