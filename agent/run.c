@@ -11,6 +11,7 @@
 
 #include "agent/alive.h"
 #include "agent/credential.h"
+#include "agent/drain.h"
 #include "agent/explain.h"
 #include "agent/front/front.h"
 #include "agent/link/uplink.h"
@@ -58,6 +59,7 @@ struct agent {
     struct ps_thread **threads;
     struct ps_thread *link_thread;
     struct ps_alive *alive;
+    struct ps_drain *drain;
     struct ssl_ctx_st *tls;
     char endpoint[512];
     _Atomic bool draining, revoked;
@@ -102,6 +104,21 @@ on_reconfigured(void *arg)
 }
 
 static void
+on_drain(void *arg, bool wanted)
+{
+    struct agent *a = arg;
+    ps_drain_want(a->drain, wanted);
+}
+
+static unsigned
+on_drained(void *arg, uint64_t *busy)
+{
+    struct agent *a = arg;
+    *busy = ps_drain_busy(a->drain);
+    return (unsigned)ps_drain_state(a->drain);
+}
+
+static void
 on_revoked(void *arg)
 {
     struct agent *a = arg;
@@ -115,6 +132,8 @@ why_not_ready(void *arg)
     struct agent *a = arg;
     if (a->draining)
         return "this agent is shutting down";
+    if (a->drain && ps_drain_state(a->drain) != PS_DRAIN_NO)
+        return "this agent is draining (see `psctl agent list`)";
     return ps_uplink_trouble(a->uplink);
 }
 
@@ -296,6 +315,8 @@ make_core(struct agent *a, struct ps_err *err)
         .explain = on_explain,
         .reconfigured = on_reconfigured,
         .breakers = on_heartbeat,
+        .drain = on_drain,
+        .drained = on_drained,
         .revoked = on_revoked,
         .arg = a};
     enum ps_rc rc = ps_uplink_new(&a->uplink, &link, err);
@@ -432,6 +453,10 @@ start_fronts(struct agent *a, struct ps_err *err)
 static enum ps_rc
 start_threads(struct agent *a, struct ps_err *err)
 {
+    a->drain = ps_drain_new(a->link_loop, a->loops, a->fronts, a->n_loops,
+                            a->engine, (uint64_t)a->settings->drain_delay_ms);
+    if (!a->drain)
+        return ps_err_set(err, PS_NO_MEMORY, NULL);
     enum ps_rc rc = ps_uplink_start(a->uplink, a->endpoint, err);
     if (rc != PS_OK)
         return rc;
@@ -502,7 +527,8 @@ drain(struct agent *a)
     struct drain_task *tasks = calloc(a->n_loops, sizeof(*tasks));
     bool done = tasks != NULL;
     a->draining = true;
-    wait_step(a, (uint64_t)a->settings->drain_delay_ms); /* nobody posts yet */
+    if (ps_drain_state(a->drain) != PS_DRAIN_DONE) /* nobody posts yet */
+        wait_step(a, (uint64_t)a->settings->drain_delay_ms);
     for (unsigned i = 0; i < a->n_loops && tasks; i++) {
         tasks[i] = (struct drain_task){
             .task = {.fn = drain_front}, .front = a->fronts[i], .agent = a};
@@ -539,6 +565,7 @@ release(struct agent *a)
     if (a->collector)
         ps_collector_cancel(a->collector, &a->scrape);
     ps_admin_stop(&a->admin);
+    ps_drain_free(&a->drain);
     for (unsigned i = 0; i < a->n_loops && a->fronts; i++)
         ps_front_free(&a->fronts[i]);
     /* The engine's last changes go to the uplink: it lives longer. */

@@ -62,7 +62,7 @@ const struct ps_conf_item ps_agent_settings_items[] = {
     {"refresh-ahead", PS_CONF_INT, AT(refresh_percent), "10", 0, 50,
      "percent of its time in which an answer asked often is fetched anew"},
     {"drain-delay", PS_CONF_DURATION, AT(drain_delay_ms), "0s", 0, DAY_MS,
-     "at a stop, go on serving for so long while /readyz says no"},
+     "at a stop or drain, go on serving for so long while /readyz says no"},
     {"drain-timeout", PS_CONF_DURATION, AT(drain_timeout_ms), "20s", 0, 0,
      "requests under way at a stop may take"},
     {"probe-timeout", PS_CONF_DURATION, AT(probe_timeout_ms), "5s", 1, DAY_MS,

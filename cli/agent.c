@@ -1,10 +1,15 @@
-/* psctl agent join-token | list | revoke | remove. */
+/* psctl agent join-token | list | drain | undrain | revoke | remove. */
 #include "cli/ctl.h"
 #include "common/clock.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+enum {
+    DRAIN_POLL_MS = 200
+};
 
 /* ---- join tokens ---- */
 
@@ -115,6 +120,8 @@ state_tint(const char *state)
 {
     if (strcmp(state, "connected") == 0)
         return PS_TINT_GOOD;
+    if (strcmp(state, "drained") == 0)
+        return PS_TINT_DIM;
     return strcmp(state, "lost") == 0 ? PS_TINT_BAD : PS_TINT_WARN;
 }
 
@@ -126,7 +133,11 @@ add_agent(struct ps_table *table, const json_t *a)
     const char *endpoint = ps_json_text(a, "endpoint");
     ps_table_add(table, PS_TINT_NONE, ps_json_text(a, "region"));
     ps_table_add(table, PS_TINT_NONE, ps_json_text(a, "name"));
-    ps_table_add(table, state_tint(state), state);
+    if (ps_json_int(a, "busy") > 0)
+        ps_table_addf(table, state_tint(state), "%s (%" PRId64 " open)", state,
+                      ps_json_int(a, "busy"));
+    else
+        ps_table_add(table, state_tint(state), state);
     ps_table_add(table, PS_TINT_NONE, *endpoint ? endpoint : NULL);
     ps_table_add(table, PS_TINT_NONE, ps_json_text(a, "version"));
     ps_value_format_time(ps_json_text(a, "lastSeenAt"), time);
@@ -199,6 +210,87 @@ agent_remove(struct ps_ctl *ctl)
     return end_agent(ctl, "DELETE", "", "Forget", "removed");
 }
 
+/* ---- draining ---- */
+
+/* Until the agent says that it has nothing to do any more. */
+static enum ps_exit
+wait_drained(struct ps_ctl *ctl, const char *id, int64_t wait_ms)
+{
+    uint64_t until = ps_clock_now_ms(ps_clock_real()) + (uint64_t)wait_ms;
+    for (;;) {
+        json_auto_t *agent = NULL;
+        enum ps_exit rc = ps_ctl_find(ctl, "/v1/agents", "agent", id, &agent);
+        if (rc != PS_EXIT_OK)
+            return rc;
+        const char *state = ps_json_text(agent, "state");
+        if (strcmp(state, "drained") == 0)
+            return PS_EXIT_OK;
+        if (!ps_json_bool(agent, "draining"))
+            return ps_ctl_fail(ctl, PS_EXIT_FAILED, "not_draining",
+                               "somebody has taken it back into service");
+        if (ps_clock_now_ms(ps_clock_real()) >= until)
+            return ps_ctl_fail(ctl, PS_EXIT_FAILED, "not_drained",
+                               "it is %s, with %" PRId64 " requests, "
+                               "connections or transactions open; it goes on "
+                               "draining",
+                               state, ps_json_int(agent, "busy"));
+        poll(NULL, 0, DRAIN_POLL_MS);
+    }
+}
+
+static enum ps_exit
+set_drain(struct ps_ctl *ctl, const char *after, int64_t wait_ms)
+{
+    json_auto_t *agent = NULL;
+    bool drain = strcmp(after, "/drain") == 0;
+    enum ps_exit rc =
+        ps_ctl_find(ctl, "/v1/agents", "agent", ps_ctl_operand(ctl, 0), &agent);
+    if (rc != PS_EXIT_OK)
+        return rc;
+    const char *id = ps_json_text(agent, "id");
+    const char *name = ps_json_text(agent, "name");
+    char *path = ps_ctl_path("/v1/agents/", id, after);
+    rc = ps_ctl_call(ctl, "POST", path, NULL, NULL);
+    free(path);
+    if (rc == PS_EXIT_OK && wait_ms > 0)
+        rc = wait_drained(ctl, id, wait_ms);
+    if (rc != PS_EXIT_OK)
+        return rc;
+    if (ctl->json) {
+        json_auto_t *done =
+            json_pack("{s:s,s:b,s:b}", "id", id, "draining", (int)drain,
+                      "drained", (int)(wait_ms > 0));
+        ps_ctl_print_json(ctl, done);
+    }
+    if (!drain)
+        ps_ctl_note(ctl, "Agent `%s` serves again.", name);
+    else if (wait_ms > 0)
+        ps_ctl_note(ctl, "Agent `%s` is drained: it may be stopped.", name);
+    else
+        ps_ctl_note(ctl,
+                    "Agent `%s` drains; `psctl agent list` shows when it "
+                    "is drained.",
+                    name);
+    return PS_EXIT_OK;
+}
+
+static enum ps_exit
+agent_drain(struct ps_ctl *ctl)
+{
+    int64_t wait_ms = 0;
+    const char *wait = ps_ctl_value(ctl, "wait");
+    if (wait && (!ps_value_duration_ms(wait, &wait_ms) || wait_ms < 1 ||
+                 wait_ms > 86400000))
+        return ps_ctl_bad_value(ctl, "wait", "a duration up to 1d, like 2m");
+    return set_drain(ctl, "/drain", wait_ms);
+}
+
+static enum ps_exit
+agent_undrain(struct ps_ctl *ctl)
+{
+    return set_drain(ctl, "/undrain", 0);
+}
+
 /* clang-format off */
 static const struct ps_option token_options[] = {
     {.name = "region", .value = "REGION", .required = true,
@@ -207,6 +299,11 @@ static const struct ps_option token_options[] = {
      .help = "how long the token works; default 1h"},
     {.name = "name", .value = "NAME",
      .help = "of the agent, unless it gives its own"},
+    {.name = NULL},
+};
+static const struct ps_option drain_options[] = {
+    {.name = "wait", .value = "DURATION",
+     .help = "until it is drained, so long at most"},
     {.name = NULL},
 };
 static const struct ps_option end_options[] = {
@@ -248,6 +345,30 @@ const struct ps_command ps_agent_commands[] = {
             "goodbye. Until it is back or revoked, the others answer from "
             "memory only what is younger than the lease.",
         .run = agent_list,
+    },
+    {
+        .name = "agent drain",
+        .synopsis = "AGENT [--wait DURATION]",
+        .summary = "take an agent out of service, without losing a request",
+        .details =
+            "AGENT is an id or a name. Its /readyz says no, so that a load "
+            "balancer sends nothing more; after the agent's --drain-delay "
+            "connections end with their reply; when nothing is open any more "
+            "it is `drained`, and may be stopped. Who comes all the same is "
+            "answered. It stays so, over a restart too, until `psctl agent "
+            "undrain`.",
+        .options = drain_options,
+        .min_operands = 1,
+        .max_operands = 1,
+        .run = agent_drain,
+    },
+    {
+        .name = "agent undrain",
+        .synopsis = "AGENT",
+        .summary = "take a drained agent back into service",
+        .min_operands = 1,
+        .max_operands = 1,
+        .run = agent_undrain,
     },
     {
         .name = "agent revoke",

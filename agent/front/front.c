@@ -16,7 +16,8 @@ enum {
     SLAB_BYTES = 16 << 10,
     SWEEP_MIN_MS = 10,
     SWEEP_MAX_MS = 1000,
-    LINGER_MS = 2000
+    LINGER_MS = 2000,
+    FRESH_MS = 1000
 };
 
 static const struct ps_front_limits default_limits = {
@@ -178,11 +179,32 @@ void
 ps_front_drain(struct ps_front *front)
 {
     PS_CHECK_OBJ(front, FRONT_MAGIC);
-    front->draining = true;
+    front->draining = front->closing = true;
     ps_listener_stop(&front->plain);
     ps_listener_stop(&front->tls);
     close_all(front, PS_HTTP_WAIT_HANDSHAKE);
     close_all(front, PS_HTTP_WAIT_IDLE);
+}
+
+/* A new one is about to send its first request, and has a moment for that. */
+static void
+close_idle(struct ps_front *front)
+{
+    uint64_t now_ms = ps_loop_now_ms(front->conf.loop);
+    PS_LIST_FOREACH_SAFE(&front->waiting[PS_HTTP_WAIT_IDLE], it, next) {
+        struct ps_http *http = PS_CONTAINER_OF(it, struct ps_http, link);
+        if (http->served || now_ms >= http->since_ms + FRESH_MS)
+            ps_http_close(http);
+    }
+}
+
+void
+ps_front_retire(struct ps_front *front, bool on)
+{
+    PS_CHECK_OBJ(front, FRONT_MAGIC);
+    if (on)
+        close_idle(front);
+    front->closing = on || front->draining;
 }
 
 size_t

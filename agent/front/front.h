@@ -47,6 +47,10 @@ PS_MUST_USE enum ps_rc ps_front_start(struct ps_front **front,
 void ps_front_ports(const struct ps_front *front, int *http, int *https);
 /* Stops listening; open connections finish their request, then close. */
 void ps_front_drain(struct ps_front *front);
+/* On: connections end with the reply under way, idle ones at once (new ones
+ * after a second: call it again), but it goes on listening and answering. Off:
+ * as before. The loop's thread. */
+void ps_front_retire(struct ps_front *front, bool on);
 /* How many connections are open. */
 size_t ps_front_connections(const struct ps_front *front);
 /* Closes everything. No request may be under way in the engine. */

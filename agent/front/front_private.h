@@ -61,6 +61,7 @@ struct ps_http {
     uint64_t since_ms;   /* when it began to wait so */
     bool renewed;        /* another request: the time starts anew */
     bool routing;        /* ps_route is on the stack */
+    bool served;         /* has had a reply */
     bool eof;            /* the peer sends no more */
     bool last;           /* close behind the reply under way */
     bool linger;         /* and the peer may not have sent everything */
@@ -93,6 +94,7 @@ struct ps_front {
     struct ps_timer sweep;
     uint64_t sweep_ms;
     bool draining;
+    bool closing;         /* every reply ends its connection */
     bool gathering;       /* a connection reads: its reply waits for others */
     struct ps_task flush; /* writes what waits for the end of the turn */
     bool flush_posted;

@@ -357,7 +357,7 @@ begin_exchange(struct ps_http *http)
         return GONE;
     }
     http->exchange = x;
-    http->last = http->front->draining || !http->head.keep_alive;
+    http->last = http->front->closing || !http->head.keep_alive;
     x->last = http->last;
     x->keep_alive_1_0 = http->head.http_1_0 && http->head.keep_alive;
     x->head_only = http->head.method == PS_HTTP_HEAD;
@@ -412,10 +412,12 @@ ps_http_done(struct ps_req *req)
         ps_http_close(http);
         return;
     }
-    if (x->streaming)
+    if (x->streaming) {
         ps_exchange_end(x);
-    else
+    } else {
+        x->last |= http->front->closing;
         ps_exchange_reply_engine(x);
+    }
     if (!http->routing && http->step == PS_HTTP_STEP_ANSWER)
         run(http);
 }
@@ -428,7 +430,8 @@ reply_written(struct ps_http *http)
 {
     ps_exchange_give(&http->front->exchanges, http->exchange);
     http->exchange = NULL;
-    if (http->last) {
+    /* Closing: since its head was written. */
+    if (http->last || http->front->closing) {
         if (!http->linger && http->len - http->start == http->raw) {
             ps_http_close(http);
             return GONE;
@@ -443,7 +446,7 @@ reply_written(struct ps_http *http)
         release_input(http);
     http->fed = 0;
     http->continue_sent = false;
-    http->renewed = true;
+    http->renewed = http->served = true;
     http->step = PS_HTTP_STEP_HEAD;
     return NEXT;
 }

@@ -1017,6 +1017,50 @@ test_drain_in_the_middle_of_a_request(void **state)
     close_world(&w);
 }
 
+/* It is taken out of service, and answers all the same: one request for each
+ * connection, until it is told to go on as before. */
+static void
+test_retire(void **state)
+{
+    (void)state;
+    struct world w;
+    struct ps_memory idle;
+    open_world(&w);
+    struct ps_http *kept =
+        ps_http_open(w.front, ps_memory_init(&idle), "x", false);
+    assert_non_null(kept);
+    ps_memory_feed(&idle, PS_STR("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_false(idle.freed);
+    send_text(&w, "POST");
+    ps_front_retire(w.front, true);
+    assert_true(idle.freed);
+    ps_memory_done(&idle);
+    send_text(&w, &POST[4]);
+    assert_has(received(&w), "\r\nConnection: close\r\n");
+    assert_true(w.memory.freed);
+    assert_int_equal(ps_front_connections(w.front), 0);
+    /* A new one is not closed before its request, unless that takes long. */
+    ps_memory_done(&w.memory);
+    connect_client(&w);
+    ps_front_retire(w.front, true);
+    assert_false(w.memory.freed);
+    send_text(&w, POST);
+    assert_has(received(&w), "200 OK");
+    assert_true(w.memory.freed);
+    ps_memory_done(&w.memory);
+    connect_client(&w);
+    advance_ms(&w, 1000);
+    ps_front_retire(w.front, true);
+    assert_true(w.memory.freed);
+    ps_memory_done(&w.memory);
+    ps_front_retire(w.front, false);
+    connect_client(&w);
+    send_text(&w, POST);
+    assert_has(received(&w), "200 OK");
+    assert_false(w.memory.freed);
+    close_world(&w);
+}
+
 int
 main(void)
 {
@@ -1057,6 +1101,7 @@ main(void)
         cmocka_unit_test(test_buffered_bytes_are_bounded),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_in_the_middle_of_a_request),
+        cmocka_unit_test(test_retire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,6 +141,7 @@ on_heartbeat(struct ps_uplink_call *call, const Portside__Reply *reply)
             h->restricted ? h->restricted_max_age_ms * 1000 : UINT64_MAX;
     }
     ps_uplink_try_lease(u);
+    u->conf.drain(u->conf.arg, h->draining);
     ps_uplink_on_newest(u, epoch, h->newest);
     ps_uplink_want_config(u, h->config_version);
     ps_uplink_publish(u);
@@ -185,6 +186,7 @@ ps_uplink_heartbeat(struct ps_uplink *u)
     beat.applied = u->order.applied;
     beat.config_version = u->config_version;
     tell_resting(u, &resting, &beat);
+    beat.drain = u->conf.drained(u->conf.arg, &beat.busy);
     call.body_case = PORTSIDE__CALL__BODY_HEARTBEAT;
     call.heartbeat = &beat;
     ps_uplink_call(u, &call, (unsigned)u->lease_ms, NULL, on_heartbeat);
@@ -276,6 +278,8 @@ on_hello(struct ps_uplink_call *call, const Portside__Reply *reply)
         return;
     }
     u->hello_delay_ms = HELLO_DELAY_MIN_MS;
+    /* Before anybody sees it ready. */
+    u->conf.drain(u->conf.arg, h->draining);
     atomic_store(&u->state, PS_UPLINK_LIVE);
     ps_info("link", "session with the control plane, region %s, log at %llu",
             h->region, (unsigned long long)h->newest);

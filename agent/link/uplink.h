@@ -60,6 +60,10 @@ struct ps_uplink_conf {
     /* Caches whose breaker is not closed, for heartbeats: as
      * ps_origins_breakers; NULL: none is told. On the link's thread. */
     size_t (*breakers)(void *arg, struct ps_breaker_state *out, size_t room);
+    /* Is this agent to be taken out of service? Told again and again. */
+    void (*drain)(void *arg, bool wanted);
+    /* How far that is: 0 not, 1 under way, 2 done; *busy: what is open. */
+    unsigned (*drained)(void *arg, uint64_t *busy);
     /* The control plane revoked this agent: it must stop serving, because
      * nobody waits for its writes to be told any more. */
     void (*revoked)(void *arg);

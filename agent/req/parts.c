@@ -244,6 +244,14 @@ on_sweep(void *arg)
     ps_timer_start_ms(&engine->sweep, SWEEP_MS);
 }
 
+size_t
+ps_engine_busy(struct ps_engine *engine, unsigned loop_index)
+{
+    PS_CHECK_OBJ(engine, PS_ENGINE_MAGIC);
+    const struct ps_worker *worker = &engine->workers[loop_index];
+    return (size_t)worker->active + worker->sessions.count;
+}
+
 /* ---- life ---- */
 
 static bool

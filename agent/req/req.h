@@ -304,6 +304,10 @@ void ps_engine_free(struct ps_engine **engine);
 void ps_engine_drain(struct ps_engine *engine, void (*fn)(void *arg),
                      void *arg);
 
+/* On a loop: requests that came from it and are under way, and transactions
+ * that are kept for it between requests. */
+size_t ps_engine_busy(struct ps_engine *engine, unsigned loop_index);
+
 /* From other agents, by the link, in order; any thread. */
 void ps_engine_apply(struct ps_engine *engine, const struct ps_change *change);
 /* An operator's purge, likewise. *out says what became of it. */

@@ -107,6 +107,8 @@ put_agent(struct api_request *request, const struct ps_agent *agent)
     api_put_text(out, "hostname", agent->hostname);
     api_put_text(out, "version", agent->version);
     api_put_text(out, "state", live.state);
+    api_put_bool(out, "draining", live.draining);
+    api_put_int(out, "busy", (int64_t)PS_MIN(live.busy, (uint64_t)INT64_MAX));
     api_put_time(out, "lastSeenAt", live.last_seen_ms);
     api_put_time(out, "enrolledAt", agent->enrolled_ms);
     api_put_time(out, "certificateExpiresAt", agent->certificate_expires_ms);
@@ -162,6 +164,34 @@ api_revoke_agent(struct api_request *request, struct ps_err *err)
         return rc;
     request->status = 204;
     return ps_fleet_revoke(request->api->conf.fleet, request->param, err);
+}
+
+static enum ps_rc
+drain(struct api_request *request, bool draining, struct ps_err *err)
+{
+    static const char *const fields[] = {NULL};
+    enum ps_rc rc = api_only_fields(request->body, fields, err);
+    if (rc != PS_OK)
+        return rc;
+    if (request->token.caches[0])
+        return ps_err_set(err, PS_FORBIDDEN,
+                          "this token is for some caches only; an agent serves "
+                          "all of them");
+    request->status = 204;
+    return ps_fleet_drain(request->api->conf.fleet, request->param, draining,
+                          err);
+}
+
+enum ps_rc
+api_drain_agent(struct api_request *request, struct ps_err *err)
+{
+    return drain(request, true, err);
+}
+
+enum ps_rc
+api_undrain_agent(struct api_request *request, struct ps_err *err)
+{
+    return drain(request, false, err);
 }
 
 enum ps_rc

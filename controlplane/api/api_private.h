@@ -244,7 +244,7 @@ api_handler api_list_ttls, api_create_ttl, api_get_ttl, api_update_ttl,
 /* agents.c */
 api_handler api_list_regions, api_create_region, api_get_region,
     api_delete_region, api_list_agents, api_get_agent, api_delete_agent,
-    api_revoke_agent;
+    api_revoke_agent, api_drain_agent, api_undrain_agent;
 /* tokens.c */
 api_handler api_list_join_tokens, api_create_join_token, api_get_join_token,
     api_delete_join_token, api_enroll, api_list_tokens, api_create_token,

@@ -73,6 +73,8 @@ static const struct route {
     {API_GET, "/v1/agents", api_list_agents, VIEWER, NO_BODY, SAME},
     {API_GET, "/v1/agents/{}", api_get_agent, VIEWER, NO_BODY, SAME},
     {API_DELETE, "/v1/agents/{}", api_delete_agent, ADMIN, NO_BODY, SAME},
+    {API_POST, "/v1/agents/{}/drain", api_drain_agent, OPERATOR, MAY_BODY, SAME},
+    {API_POST, "/v1/agents/{}/undrain", api_undrain_agent, OPERATOR, MAY_BODY, SAME},
     {API_POST, "/v1/agents/{}/revoke", api_revoke_agent, ADMIN, MAY_BODY, SAME},
     {API_GET, "/v1/join-tokens", api_list_join_tokens, ADMIN, NO_BODY, SAME},
     {API_POST, "/v1/join-tokens", api_create_join_token, ADMIN, MUST_BODY, CREATES},

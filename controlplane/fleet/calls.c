@@ -11,6 +11,7 @@
 
 enum {
     PROTOCOL = 1,
+    DRAINED = 2, /* of Heartbeat.drain */
     DAY_MS = 86400000
 };
 
@@ -145,6 +146,9 @@ on_hello(struct ps_fleet *fleet, void *call, const Portside__Hello *body)
     hello.tick_ms = fleet->conf.tick_ms;
     hello.heartbeat_ms = fleet->conf.heartbeat_ms;
     hello.renew_certificate = renewal_due(member);
+    hello.draining = member->agent.draining;
+    member->drained = false;
+    member->busy = 0;
     Portside__Reply reply = PORTSIDE__REPLY__INIT;
     reply.body_case = PORTSIDE__REPLY__BODY_HELLO;
     reply.hello = &hello;
@@ -153,6 +157,18 @@ on_hello(struct ps_fleet *fleet, void *call, const Portside__Hello *body)
 }
 
 /* ---------------------------------------------------------- heartbeats */
+
+/* What it says before it has been told counts for nothing. */
+static void
+note_drain(struct ps_member *member, const Portside__Heartbeat *body)
+{
+    bool drained = member->agent.draining && body->drain == DRAINED;
+    if (drained && !member->drained)
+        ps_info("fleet", "agent %s (%s) is drained", member->agent.id,
+                member->agent.name);
+    member->drained = drained;
+    member->busy = member->agent.draining ? body->busy : 0;
+}
 
 static void
 note_resting(struct ps_member *member, const Portside__Heartbeat *body)
@@ -184,6 +200,7 @@ on_heartbeat(struct ps_fleet *fleet, struct ps_member *member, void *call,
                           body->config_version, fleet_now(fleet));
     note_resting(member, body);
     member->agent.last_seen_ms = ps_wall_ms();
+    note_drain(member, body);
     Portside__HeartbeatReply beat = PORTSIDE__HEARTBEAT_REPLY__INIT;
     beat.epoch = fleet->epoch;
     beat.newest = newest;
@@ -192,6 +209,7 @@ on_heartbeat(struct ps_fleet *fleet, struct ps_member *member, void *call,
     beat.restricted = ps_sessions_restricted(fleet->sessions);
     beat.restricted_max_age_ms = beat.restricted ? fleet->conf.lease_ms : 0;
     beat.renew_certificate = renewal_due(member);
+    beat.draining = member->agent.draining;
     Portside__Reply reply = PORTSIDE__REPLY__INIT;
     reply.body_case = PORTSIDE__REPLY__BODY_HEARTBEAT;
     reply.heartbeat = &beat;

@@ -303,6 +303,25 @@ ps_fleet_agent_added(struct ps_fleet *fleet, const struct ps_agent *agent,
 }
 
 enum ps_rc
+ps_fleet_drain(struct ps_fleet *fleet, const char *id, bool draining,
+               struct ps_err *err)
+{
+    PS_CHECK_OBJ(fleet, FLEET_MAGIC);
+    struct ps_member *member = ps_sessions_find(fleet->sessions, id);
+    if (member && member->agent.revoked_ms)
+        return ps_err_set(err, PS_CONFLICT, "agent %s is revoked",
+                          member->agent.name);
+    enum ps_rc rc = ps_db_agent_drain(fleet->conf.db, id, draining, err);
+    if (rc != PS_OK || !member)
+        return rc;
+    member->agent.draining = draining;
+    member->drained = false;
+    ps_info("fleet", "agent %s (%s) %s", id, member->agent.name,
+            draining ? "is to be drained" : "is to serve again");
+    return PS_OK;
+}
+
+enum ps_rc
 ps_fleet_revoke(struct ps_fleet *fleet, const char *id, struct ps_err *err)
 {
     PS_CHECK_OBJ(fleet, FLEET_MAGIC);
@@ -350,7 +369,11 @@ state_of(const struct ps_member *member)
         return "revoked";
     if (member->lost)
         return "lost";
-    return member->connected ? "connected" : "disconnected";
+    if (!member->connected)
+        return "disconnected";
+    if (member->agent.draining)
+        return member->drained ? "drained" : "draining";
+    return "connected";
 }
 
 bool
@@ -367,6 +390,8 @@ ps_fleet_agent(struct ps_fleet *fleet, const char *id,
     *out = (struct ps_fleet_agent){
         .state = state_of(member),
         .connected = member->connected && !member->agent.revoked_ms,
+        .draining = member->agent.draining && !member->agent.revoked_ms,
+        .busy = member->connected ? member->busy : 0,
         .applied = member->applied,
         .config_version = member->config_version,
         .lease_left_ms = until > end ? until - end : 0,

@@ -148,15 +148,23 @@ PS_MUST_USE enum ps_rc ps_fleet_probe(struct ps_fleet *fleet,
 PS_MUST_USE enum ps_rc ps_fleet_agent_added(struct ps_fleet *fleet,
                                             const struct ps_agent *agent,
                                             struct ps_err *err);
-/* Both write the store too. */
+/* Takes the agent out of service, or back into it: it is told with its next
+ * heartbeat or hello. PS_CONFLICT: it is revoked. */
+PS_MUST_USE enum ps_rc ps_fleet_drain(struct ps_fleet *fleet, const char *id,
+                                      bool draining, struct ps_err *err);
+/* These write the store, too. */
 PS_MUST_USE enum ps_rc ps_fleet_revoke(struct ps_fleet *fleet, const char *id,
                                        struct ps_err *err);
 PS_MUST_USE enum ps_rc ps_fleet_forget(struct ps_fleet *fleet, const char *id,
                                        struct ps_err *err);
 
 struct ps_fleet_agent {
-    const char *state; /* connected, disconnected, lost, revoked */
+    /* connected, draining, drained (both are connected), disconnected, lost,
+     * revoked */
+    const char *state;
     bool connected;
+    bool draining; /* is to be, whether it is connected or not */
+    uint64_t busy; /* requests, connections, transactions, while it drains */
     uint64_t applied, config_version;
     uint64_t lease_left_ms;
     int64_t last_seen_ms; /* wall; 0: never */

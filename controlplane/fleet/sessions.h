@@ -62,7 +62,8 @@ struct ps_published {
 };
 
 /* One agent. Read it freely; only sessions.c writes it, save `agent` (the
- * row of the store), which the caller keeps in step with the store. */
+ * row of the store), which the caller keeps in step with the store, and what
+ * the agent says of its draining. */
 struct ps_member {
     unsigned magic;
     struct ps_agent agent;
@@ -84,6 +85,8 @@ struct ps_member {
     uint64_t config_version;
     struct ps_resting resting[PS_RESTING_MAX]; /* while connected */
     size_t n_resting;
+    bool drained;  /* it has nothing to do any more */
+    uint64_t busy; /* what it has, while it drains */
     struct ps_published published[PS_PUBLISH_WINDOW];
     size_t published_next;
 };

@@ -101,6 +101,7 @@ read_agent(struct query *q, struct ps_agent *agent)
     agent->open = column_int(q) != 0;
     column_text(q, agent->instance, sizeof(agent->instance));
     agent->unsettled_ms = column_int(q);
+    agent->draining = column_int(q) != 0;
 }
 
 static enum ps_rc
@@ -188,6 +189,19 @@ ps_db_agent_revoke(struct ps_db *db, const char *id, int64_t now_ms,
     int changes = 0;
     query_begin(&q, db, STMT_AGENT_REVOKE, err);
     query_int(&q, now_ms);
+    query_text(&q, id);
+    enum ps_rc rc = query_run(&q, &changes);
+    return rc == PS_OK && !changes ? agent_not_found(err) : rc;
+}
+
+enum ps_rc
+ps_db_agent_drain(struct ps_db *db, const char *id, bool draining,
+                  struct ps_err *err)
+{
+    struct query q;
+    int changes = 0;
+    query_begin(&q, db, STMT_AGENT_DRAIN, err);
+    query_int(&q, draining);
     query_text(&q, id);
     enum ps_rc rc = query_run(&q, &changes);
     return rc == PS_OK && !changes ? agent_not_found(err) : rc;

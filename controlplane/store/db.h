@@ -177,6 +177,7 @@ struct ps_agent {
      * it was noticed; 0: there are none. A duration, so that no wall clock
      * is trusted. */
     int64_t unsettled_ms;
+    bool draining; /* is to be taken out of service; see ps_db_agent_drain() */
 };
 /* By region, name and id (page: all three). */
 PS_MUST_USE enum ps_rc
@@ -199,6 +200,8 @@ PS_MUST_USE enum ps_rc ps_db_agent_update(struct ps_db *db,
 PS_MUST_USE enum ps_rc ps_db_agent_revoke(struct ps_db *db, const char *id,
                                           int64_t now_ms, struct ps_err *err);
 /* PS_NOT_FOUND; PS_CONFLICT unless it is revoked. */
+PS_MUST_USE enum ps_rc ps_db_agent_drain(struct ps_db *db, const char *id,
+                                         bool draining, struct ps_err *err);
 PS_MUST_USE enum ps_rc ps_db_agent_delete(struct ps_db *db, const char *id,
                                           struct ps_err *err);
 

@@ -82,6 +82,7 @@ enum {
       "instance = ?, unsettled_ms = ? WHERE id = ?")                           \
     X(AGENT_REVOKE, "UPDATE agents SET revoked_ms = coalesce(revoked_ms, ?), " \
                     "open = 0 WHERE id = ?")                                   \
+    X(AGENT_DRAIN, "UPDATE agents SET draining = ? WHERE id = ?")              \
     X(AGENT_DELETE, "DELETE FROM agents WHERE id = ?")                         \
     X(JOIN_INSERT,                                                             \
       "INSERT INTO join_tokens (id, region, name, secret_hash, created_ms, "   \
@@ -168,7 +169,7 @@ enum {
 #define AGENT_COLUMNS                                                       \
     "id, name, region, endpoint, hostname, version, secret_hash, "          \
     "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open, " \
-    "instance, unsettled_ms"
+    "instance, unsettled_ms, draining"
 #define JOIN_COLUMNS                                                    \
     "id, region, name, agent_id, secret_hash, created_ms, expires_ms, " \
     "used_ms, "                                                         \

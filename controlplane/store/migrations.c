@@ -119,6 +119,8 @@ static const char *const migrations[] = {
     "  UNIQUE (token_id, key_hash)) STRICT;",
     /* 9: the database of clients that name none */
     "ALTER TABLE caches ADD COLUMN default_database TEXT NOT NULL DEFAULT '';",
+    /* 10: agents that are taken out of service */
+    "ALTER TABLE agents ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;",
 };
 
 /* Once per start, so not among the prepared statements. */

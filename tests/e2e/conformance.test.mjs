@@ -172,6 +172,7 @@ suite('control plane against its description', () => {
     const { stdout: csr } = await run('openssl', ['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
       '-nodes', '-keyout', path.join(dir, 'agent.key'), '-subj', '/CN=any']);
     made.agent = (await ok(201, 'POST', '/v1/enroll', { token: secret, csr, name: 'n', hostname: 'h' }, { token: null })).body.agentId;
+    for (const way of ['drain', 'undrain']) await ok(204, 'POST', `/v1/agents/${made.agent}/${way}`, {});
     await ok(200, 'GET', `/v1/agents/${made.agent}`);
     const agents = (await ok(200, 'GET', '/v1/agents?limit=1')).body.next;
     await ok(200, 'GET', `/v1/agents?cursor=${agents}`);
@@ -233,7 +234,7 @@ suite('control plane against its description', () => {
       if (has(op, '403')) assert.equal((await call(op.method, op.path.startsWith('/v1/caches/{') ? where.replace(made.cache, stage.cache.id) : where, body(op) && {}, { token: tokens.viewer })).status, 403, op.at);
       if (has(op, '404')) {
         const fields = op.at === 'PATCH /v1/caches/{id}/cache-ttls/{key}' ? { value: 1 } : { type: 'TABLE', key: 'k', value: 1, name: 'n', mode: 'never' };
-        const asked = body(op) && (/cache-ttls$/.test(op.path) ? { type: 'TABLE', key: 'k', value: 1 } : /explain$/.test(op.path) ? { sql: 'select 1' } : /rules$/.test(op.path) ? { type: 'table', key: 'k', mode: 'never' } : fields.value === 1 && /\{key\}/.test(op.path) ? { value: 1 } : /(purge|test|revoke)$/.test(op.path) ? {} : { name: 'n' });
+        const asked = body(op) && (/cache-ttls$/.test(op.path) ? { type: 'TABLE', key: 'k', value: 1 } : /explain$/.test(op.path) ? { sql: 'select 1' } : /rules$/.test(op.path) ? { type: 'table', key: 'k', mode: 'never' } : fields.value === 1 && /\{key\}/.test(op.path) ? { value: 1 } : /(purge|test|drain|revoke)$/.test(op.path) ? {} : { name: 'n' });
         const reply = await call(op.method, unreal(op.path), asked);
         assert.equal(reply.status, 404, `${op.at}: ${reply.text}`);
       }
@@ -312,6 +313,7 @@ suite('control plane against its description', () => {
   test('every removal', async () => {
     await ok(204, 'DELETE', `/v1/caches/${made.cache}/cache-ttls/TABLE/orders`);
     await ok(204, 'POST', `/v1/agents/${made.agent}/revoke`, {});
+    for (const way of ['drain', 'undrain']) await ok(409, 'POST', `/v1/agents/${made.agent}/${way}`, {});
     for (const where of [`/v1/rules/${made.rule}`, `/v1/caches/${made.cache}`, `/v1/agents/${made.agent}`, `/v1/join-tokens/${made.join}`, '/v1/regions/spare', `/v1/tokens/${made.token}`]) {
       const { etag } = (await ok(200, 'GET', where)).headers;
       await ok(204, 'DELETE', where, undefined, { headers: { 'if-match': etag } });

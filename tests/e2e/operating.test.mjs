@@ -2,7 +2,9 @@
 // agents in two regions.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import { after, before, describe as suite, test } from 'node:test';
+import { request } from './lib/portside.mjs';
 import { program, run, waitUntil } from './lib/process.mjs';
 import { Stage } from './lib/stage.mjs';
 
@@ -300,6 +302,79 @@ suite('operating', () => {
       for (const text of [audit, cp.process.output, west.process.output, east.process.output]) {
         assert.ok(!/canary-(explain|bound)/.test(text));
       }
+    });
+  });
+
+  suite('drain', () => {
+    const state = async () => (await json(['agent', 'list'])).find((a) => a.id === west.id);
+    // As a load balancer asks: on a connection of its own, which no end of another one meets.
+    const health = (where) => request(`${west.url}${where}`, { agent: new http.Agent() });
+    const ready = async () => (await health('/readyz')).status;
+    // What a load balancer's client does: one connection, kept open.
+    const client = () => new http.Agent({ keepAlive: true, maxSockets: 1 });
+    async function ask(agent, sql) {
+      return request(`${west.url}/sql`, {
+        method: 'POST', agent, body: JSON.stringify(stage.body(sql)), headers: { 'content-type': 'application/json' } });
+    }
+
+    test('it finishes what it has, closes connections, then is drained', async () => {
+      const lock = await stage.db.client({ database: 'app' });
+      await lock.query('begin; lock table items in access exclusive mode');
+      const held = client();
+      const idle = client();
+      assert.equal((await ask(idle, 'select 1')).headers.connection, undefined);
+      const sockets = Object.values(idle.freeSockets).flat();
+      assert.equal(sockets.length, 1);
+      const closed = new Promise((resolve) => { sockets[0].once('close', resolve); });
+      const under = ask(held, 'select count(*) from items where id > 40');
+      await waitUntil(async () => (await stage.db.sql("select from pg_stat_activity where wait_event_type = 'Lock'")).rowCount > 0,
+        { what: 'a read that waits for the lock' });
+      await psctl(['agent', 'drain', west.id]);
+      await waitUntil(async () => (await ready()) === 503, { what: 'not ready' });
+      assert.match((await health('/readyz')).text, /draining/);
+      assert.equal((await health('/healthz')).status, 200);
+      await closed;
+      await waitUntil(async () => (await state()).busy > 0, { what: 'what is open' });
+      assert.equal((await state()).state, 'draining');
+      const { stderr } = await psctl(['agent', 'drain', west.id, '--wait', '10ms'], { code: FAILED });
+      assert.match(stderr, /open/);
+      // Who comes all the same is answered, on a connection of its own.
+      const late = await ask(client(), 'select 2 as late');
+      assert.equal(late.status, 200);
+      assert.equal(late.headers.connection, 'close');
+      await lock.query('rollback');
+      await lock.end();
+      const answer = await under;
+      assert.deepEqual([answer.status, answer.headers.connection], [200, 'close']);
+      await psctl(['agent', 'drain', west.id, '--wait', '20s']);
+      assert.equal((await state()).state, 'drained');
+      assert.match((await psctl(['agent', 'list'])).stdout, / drained /);
+    });
+
+    test('it outlasts a restart of either; undrain ends it', async () => {
+      await west.stop();
+      assert.deepEqual([(await state()).state, (await state()).draining], ['disconnected', true]);
+      await west.boot({ wait: false });
+      await waitUntil(async () => (await state()).state === 'drained', { what: 'drained again' });
+      assert.equal(await ready(), 503);
+      await cp.restart();
+      env.PORTSIDE_TOKEN = cp.token;
+      await waitUntil(async () => (await state()).state === 'drained', { what: 'drained after the restart' });
+      await psctl(['agent', 'undrain', west.id]);
+      await west.ready();
+      assert.equal((await state()).state, 'connected');
+      const kept = client();
+      assert.equal((await ask(kept, 'select 3')).headers.connection, undefined);
+      kept.destroy();
+    });
+
+    test('neither for a viewer, nor for a token of some caches, nor for a revoked agent', async () => {
+      for (const [role, caches] of [['viewer', undefined], ['operator', [stage.cache.id]]]) {
+        const { token } = await cp.ok('POST', '/v1/tokens', { name: `no drain ${role}`, role, caches });
+        assert.equal((await cp.call('POST', `/v1/agents/${west.id}/drain`, {}, { token })).status, 403);
+      }
+      assert.equal(await ready(), 200);
+      assert.equal((await cp.call('POST', `/v1/agents/${stage.cache.id}/drain`, {})).status, 404);
     });
   });
 });
