@@ -160,6 +160,30 @@ put_durations(const struct rows *rows, struct ps_metrics *m)
     }
 }
 
+static void
+put_memory(const struct ps_agent_metrics *from, const struct rows *rows,
+           struct ps_metrics *m)
+{
+    ps_metric_begin(m, "portside_cache_memory_bytes", PS_METRIC_GAUGE,
+                    "Memory that the answers of a cache take.");
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct ps_cache_conf *conf = rows->items[i].conf;
+        const struct ps_metric_label cache = {"cache", conf->name};
+        ps_metric_put(
+            m, &cache, 1,
+            (double)ps_engine_cache_bytes(from->engine, ps_str_of(conf->id)));
+    }
+    ps_metric_begin(m, "portside_cache_share_evictions_total",
+                    PS_METRIC_COUNTER,
+                    "Answers that went because the cache held its share of "
+                    "memory.");
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct ps_cache_conf *conf = rows->items[i].conf;
+        const struct ps_metric_label cache = {"cache", conf->name};
+        ps_metric_put(m, &cache, 1, (double)ps_cache_load_evicted(conf->load));
+    }
+}
+
 /* ---- of the whole agent ---- */
 
 static void
@@ -347,5 +371,6 @@ ps_agent_metrics_write(const struct ps_agent_metrics *from,
     put_reasons(&rows, m);
     put_counters(&rows, m);
     put_durations(&rows, m);
+    put_memory(from, &rows, m);
     rows_done(&rows);
 }

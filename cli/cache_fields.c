@@ -18,6 +18,8 @@ const struct ps_cache_field ps_cache_fields[] = {
 #undef X
 };
 const size_t ps_cache_field_count = PS_ARRAY_LEN(ps_cache_fields);
+const struct ps_cache_field ps_cache_type_field = {
+    "type", "database", PS_FIELD_CHOICE, CACHE_TYPES};
 
 #define X(option, field, kind, what, text) \
     {.name = (option), .value = (what), .help = (text)},
@@ -56,62 +58,93 @@ is_choice(const char *choices, const char *text)
     return false;
 }
 
-static enum ps_exit
-read_file(struct ps_ctl *ctl, const char *path, json_t **out)
+const char *
+ps_cache_field_parse(const struct ps_cache_field *field, const char *text,
+                     json_t **out)
 {
-    struct ps_err err;
-    char *text;
-    size_t len;
-    if (ps_file_read(path, 65536, &text, &len, &err) != PS_OK)
-        return ps_ctl_fail(ctl, PS_EXIT_USAGE, "usage", "%s", err.message);
-    bool pem = strstr(text, "-----BEGIN CERTIFICATE-----") != NULL;
-    *out = pem ? json_stringn(text, len) : NULL;
-    free(text);
-    return *out ? PS_EXIT_OK
-                : ps_ctl_fail(ctl, PS_EXIT_USAGE, "usage",
-                              "%s holds no certificate in PEM form", path);
+    int64_t number;
+    bool on;
+    switch (field->kind) {
+    case PS_FIELD_FILE:
+        if (*text && !strstr(text, "-----BEGIN CERTIFICATE-----"))
+            return "a certificate in PEM form";
+        *out = json_string(text);
+        return *out ? NULL : "a certificate in PEM form";
+    case PS_FIELD_TEXT:
+        *out = json_string(text);
+        return *out ? NULL : "valid UTF-8";
+    case PS_FIELD_CHOICE:
+        *out = is_choice(field->value, text) ? json_string(text) : NULL;
+        return *out ? NULL : field->value;
+    case PS_FIELD_SWITCH:
+        if (!ps_value_bool(text, &on))
+            return field->value;
+        *out = json_boolean(on);
+        return NULL;
+    case PS_FIELD_INT:
+        if (!ps_value_int(text, &number))
+            return "a whole number";
+        break;
+    case PS_FIELD_DURATION:
+        if (!ps_value_duration_ms(text, &number))
+            return "a duration like 500ms, 30s, 5m, 1h, 7d";
+        break;
+    case PS_FIELD_BYTES:
+        if (!ps_value_bytes(text, &number))
+            return "a size like 4096, 64k, 10M, 1G";
+        break;
+    }
+    *out = json_integer(number);
+    return NULL;
+}
+
+char *
+ps_cache_field_text(const struct ps_cache_field *field, const json_t *value)
+{
+    char text[PS_VALUE_MAX];
+    const char *from = text;
+    int64_t number = json_integer_value(value);
+    switch (field->kind) {
+    case PS_FIELD_TEXT:
+    case PS_FIELD_CHOICE:
+    case PS_FIELD_FILE:
+        from = json_string_value(value);
+        break;
+    case PS_FIELD_SWITCH:
+        from = json_is_true(value) ? "on" : "off";
+        break;
+    case PS_FIELD_INT:
+        snprintf(text, sizeof(text), "%" PRId64, number);
+        break;
+    case PS_FIELD_DURATION:
+        ps_value_format_duration(number, text);
+        break;
+    case PS_FIELD_BYTES:
+        ps_value_format_bytes(number, text);
+        break;
+    }
+    char *out = strdup(from ? from : "");
+    PS_CHECK(out);
+    return out;
 }
 
 static enum ps_exit
 read_field(struct ps_ctl *ctl, const struct ps_cache_field *field,
            const char *text, json_t **out)
 {
-    int64_t number;
-    bool on;
-    switch (field->kind) {
-    case PS_FIELD_TEXT:
-        *out = json_string(text);
-        return *out ? PS_EXIT_OK
-                    : ps_ctl_bad_value(ctl, field->option, "valid UTF-8");
-    case PS_FIELD_FILE:
-        return read_file(ctl, text, out);
-    case PS_FIELD_CHOICE:
-        if (!is_choice(field->value, text))
-            return ps_ctl_bad_value(ctl, field->option, field->value);
-        *out = json_string(text);
-        return PS_EXIT_OK;
-    case PS_FIELD_SWITCH:
-        if (!ps_value_bool(text, &on))
-            return ps_ctl_bad_value(ctl, field->option, field->value);
-        *out = json_boolean(on);
-        return PS_EXIT_OK;
-    case PS_FIELD_INT:
-        if (!ps_value_int(text, &number))
-            return ps_ctl_bad_value(ctl, field->option, "a whole number");
-        break;
-    case PS_FIELD_DURATION:
-        if (!ps_value_duration_ms(text, &number))
-            return ps_ctl_bad_value(ctl, field->option,
-                                    "a duration like 500ms, 30s, 5m, 1h, 7d");
-        break;
-    case PS_FIELD_BYTES:
-        if (!ps_value_bytes(text, &number))
-            return ps_ctl_bad_value(ctl, field->option,
-                                    "a size like 4096, 64k, 10M, 1G");
-        break;
-    }
-    *out = json_integer(number);
-    return PS_EXIT_OK;
+    struct ps_err err;
+    char *file = NULL;
+    size_t len;
+    if (field->kind == PS_FIELD_FILE &&
+        ps_file_read(text, 65536, &file, &len, &err) != PS_OK)
+        return ps_ctl_fail(ctl, PS_EXIT_USAGE, "usage", "%s", err.message);
+    const char *right = ps_cache_field_parse(field, file ? file : text, out);
+    bool empty = file && *file == '\0';
+    free(file);
+    if (field->kind == PS_FIELD_FILE && (right || empty))
+        return ps_ctl_fail(ctl, PS_EXIT_USAGE, "usage",
+                           "%s holds no certificate in PEM form", text);
+    return right ? ps_ctl_bad_value(ctl, field->option, right) : PS_EXIT_OK;
 }
 
 enum ps_exit
@@ -144,39 +177,6 @@ ps_cache_type_read(struct ps_ctl *ctl, json_t *body)
     return PS_EXIT_OK;
 }
 
-static void
-show_field(const struct ps_cache_field *field, const json_t *value,
-           struct ps_table *table)
-{
-    char text[PS_VALUE_MAX];
-    switch (field->kind) {
-    case PS_FIELD_TEXT:
-    case PS_FIELD_CHOICE:
-        ps_table_add(table, PS_TINT_NONE, json_string_value(value));
-        break;
-    case PS_FIELD_FILE:
-        ps_table_add(table, PS_TINT_NONE,
-                     json_string_length(value) > 0 ? "given"
-                                                   : "the system's bundle");
-        break;
-    case PS_FIELD_SWITCH:
-        ps_table_add(table, PS_TINT_NONE, json_is_true(value) ? "on" : "off");
-        break;
-    case PS_FIELD_INT:
-        ps_table_addf(table, PS_TINT_NONE, "%" PRId64,
-                      (int64_t)json_integer_value(value));
-        break;
-    case PS_FIELD_DURATION:
-        ps_value_format_duration(json_integer_value(value), text);
-        ps_table_add(table, PS_TINT_NONE, text);
-        break;
-    case PS_FIELD_BYTES:
-        ps_value_format_bytes(json_integer_value(value), text);
-        ps_table_add(table, PS_TINT_NONE, text);
-        break;
-    }
-}
-
 void
 ps_cache_fields_show(const json_t *cache, struct ps_table *table)
 {
@@ -185,7 +185,13 @@ ps_cache_fields_show(const json_t *cache, struct ps_table *table)
         const json_t *value = json_object_get(cache, field->field);
         if (value == NULL || json_is_null(value))
             continue;
+        char *text = ps_cache_field_text(field, value);
+        bool file = field->kind == PS_FIELD_FILE;
         ps_table_add(table, PS_TINT_DIM, field->option);
-        show_field(field, value, table);
+        ps_table_add(table, PS_TINT_NONE,
+                     !file   ? text
+                     : *text ? "given"
+                             : "the system's bundle");
+        free(text);
     }
 }

@@ -80,6 +80,8 @@ enum ps_field_kind {
       "longest time of one statement; default 30s")                         \
     X("max-entry-bytes", "maxEntryBytes", BYTES, "SIZE",                    \
       "larger answers are not kept; default 1M")                            \
+    X("memory-share", "memorySharePercent", INT, "PERCENT",                 \
+      "of each agent's memory for answers, at most; default 100: no bound") \
     X("invalidation", "invalidationEnabled", SWITCH, "on|off",              \
       "off: answers live out their time whatever is written")
 
@@ -90,6 +92,16 @@ struct ps_cache_field {
 };
 extern const struct ps_cache_field ps_cache_fields[];
 extern const size_t ps_cache_field_count;
+/* "type", which is said at creation only. */
+extern const struct ps_cache_field ps_cache_type_field;
+
+/* The field's value as people write it, as JSON; of a file, its content. NULL:
+ * good, *out is owned by the caller; else what would be right. */
+PS_MUST_USE const char *ps_cache_field_parse(const struct ps_cache_field *field,
+                                             const char *text, json_t **out);
+/* The opposite, exactly; to be freed. */
+char *ps_cache_field_text(const struct ps_cache_field *field,
+                          const json_t *value);
 
 /* Puts what was typed into body. PS_EXIT_USAGE names the option that is
  * wrong. */

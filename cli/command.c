@@ -12,12 +12,24 @@
 
 #include <stdio.h>
 
+/* clang-format off */
 static const struct ps_command *const tables[] = {
-    ps_login_commands,  ps_context_commands, ps_cache_commands,
-    ps_rule_commands,   ps_purge_commands,   ps_explain_commands,
-    ps_region_commands, ps_agent_commands,   ps_token_commands,
-    ps_query_commands,  ps_stats_commands,   ps_audit_commands,
-    ps_status_commands};
+    ps_login_commands,
+    ps_context_commands,
+    ps_cache_commands,
+    ps_rule_commands,
+    ps_purge_commands,
+    ps_explain_commands,
+    ps_declare_commands,
+    ps_region_commands,
+    ps_agent_commands,
+    ps_token_commands,
+    ps_query_commands,
+    ps_stats_commands,
+    ps_audit_commands,
+    ps_status_commands,
+};
+/* clang-format on */
 
 const char *const ps_command_groups[] = {"context", "cache", "rule", "region",
                                          "agent",   "token", NULL};
@@ -183,6 +195,8 @@ take_option(struct ps_args *args, char **argv, int argc, int *at,
         word = "--help";
     if (strcmp(word, "-q") == 0)
         word = "--quiet";
+    if (strcmp(word, "-f") == 0)
+        word = "--file";
     const char *text = word + (word[1] == '-' ? 2 : 1);
     const char *equals = strchr(text, '=');
     size_t len = equals ? (size_t)(equals - text) : strlen(text);

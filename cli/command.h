@@ -24,6 +24,7 @@ struct ps_ctl;
     X(CONNECT, 3, "cannot connect, or not logged in")                 \
     X(NOT_FOUND, 4, "no such cache, region, agent, token or context") \
     X(TEST, 5, "the test or the query itself failed")                 \
+    X(CHANGES, 6, "plan: what is there differs from the file")        \
     X(INTERRUPTED, 130, "stopped with Ctrl-C")
 
 enum ps_exit {
@@ -111,6 +112,7 @@ const char *ps_nearest_take(const struct ps_nearest *nearest);
 extern const struct ps_command ps_login_commands[];
 extern const struct ps_command ps_context_commands[];
 extern const struct ps_command ps_cache_commands[];
+extern const struct ps_command ps_declare_commands[];
 extern const struct ps_command ps_rule_commands[];
 extern const struct ps_command ps_purge_commands[];
 extern const struct ps_command ps_explain_commands[];

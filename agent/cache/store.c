@@ -395,6 +395,32 @@ reap(struct shard *shard, uint64_t now_us, struct ps_entry **victims)
     }
 }
 
+/* Takes the next entry of a tenant's turn out, or lets it go round once more.
+ */
+static void
+shrink(struct shard *shard, struct tenant *tenant, uint64_t now_us,
+       struct ps_entry **victims)
+{
+    bool small_full =
+        tenant->small_bytes > tenant->bytes / SHARE_ONE * tenant->small_share;
+    if (ps_list_first(&tenant->small) &&
+        (small_full || !ps_list_first(&tenant->main)))
+        evict_from_small(shard, tenant, now_us, victims);
+    else
+        evict_from_main(shard, tenant, now_us, victims);
+}
+
+/* The tenant stays within limit once need is added; how many had to go. */
+static uint64_t
+keep_share(struct shard *shard, struct tenant *tenant, uint64_t limit,
+           size_t need, uint64_t now_us, struct ps_entry **victims)
+{
+    uint64_t before = shard->counts.evicted;
+    while (tenant->bytes > 0 && tenant->bytes + need > limit)
+        shrink(shard, tenant, now_us, victims);
+    return shard->counts.evicted - before;
+}
+
 static void
 make_room(struct shard *shard, size_t need, uint64_t now_us,
           struct ps_entry **victims)
@@ -402,14 +428,7 @@ make_room(struct shard *shard, size_t need, uint64_t now_us,
     if (shard->bytes + need > shard->max_bytes)
         reap(shard, now_us, victims);
     while (shard->bytes + need > shard->max_bytes && shard->n_entries > 0) {
-        struct tenant *tenant = tenant_to_shrink(shard);
-        bool small_full = tenant->small_bytes >
-                          tenant->bytes / SHARE_ONE * tenant->small_share;
-        if (ps_list_first(&tenant->small) &&
-            (small_full || !ps_list_first(&tenant->main)))
-            evict_from_small(shard, tenant, now_us, victims);
-        else
-            evict_from_main(shard, tenant, now_us, victims);
+        shrink(shard, tenant_to_shrink(shard), now_us, victims);
     }
 }
 
@@ -512,8 +531,8 @@ queue_of_newcomer(struct shard *shard, const struct ps_entry *entry)
 }
 
 static enum ps_put
-shard_put(struct shard *shard, struct ps_entry *entry, uint64_t now_us,
-          struct ps_entry **victims)
+shard_put(struct shard *shard, struct ps_entry *entry, uint64_t limit,
+          uint64_t now_us, uint64_t *evicted, struct ps_entry **victims)
 {
     struct ps_key key = ps_entry_key(entry);
     struct ps_entry *old = index_find(shard, &key);
@@ -531,6 +550,8 @@ shard_put(struct shard *shard, struct ps_entry *entry, uint64_t now_us,
         queue = queue_of_newcomer(shard, entry);
     }
     index_grow(shard);
+    *evicted = keep_share(shard, tenant_of(shard, entry), limit,
+                          ps_entry_bytes(entry), now_us, victims);
     make_room(shard, ps_entry_bytes(entry), now_us, victims);
     struct ps_entry **bucket = bucket_of(shard, entry->hash);
     entry->chain = *bucket;
@@ -546,23 +567,68 @@ enum ps_put
 ps_store_put(struct ps_store *store, struct ps_entry *entry,
              uint64_t max_entry_bytes, uint64_t now_us)
 {
+    const struct ps_put_bounds bounds = {.max_entry_bytes = max_entry_bytes,
+                                         .share_percent = 100};
+    return ps_store_put_within(store, entry, &bounds, now_us, NULL);
+}
+
+enum ps_put
+ps_store_put_within(struct ps_store *store, struct ps_entry *entry,
+                    const struct ps_put_bounds *bounds, uint64_t now_us,
+                    uint64_t *evicted)
+{
     PS_CHECK_OBJ(store, STORE_MAGIC);
     PS_CHECK_OBJ(entry, PS_ENTRY_MAGIC);
     PS_CHECK(entry->queue == PS_QUEUE_NONE);
     struct shard *shard = shard_of(store, entry->hash);
     struct ps_entry *victims = NULL;
     enum ps_put put;
+    uint64_t gone = 0;
     pthread_mutex_lock(&shard->mutex);
     shard_share(store, shard);
-    if (ps_entry_bytes(entry) > PS_MIN(max_entry_bytes, shard->max_bytes / 2)) {
+    uint64_t limit = shard->max_bytes / 100 * bounds->share_percent;
+    uint64_t most =
+        PS_MIN(bounds->max_entry_bytes, PS_MIN(shard->max_bytes / 2, limit));
+    if (ps_entry_bytes(entry) > most) {
         shard->counts.refused_size++;
         put = PS_PUT_TOO_BIG;
     } else {
-        put = shard_put(shard, entry, now_us, &victims);
+        put = shard_put(shard, entry,
+                        bounds->share_percent < 100 ? limit : UINT64_MAX,
+                        now_us, &gone, &victims);
     }
     pthread_mutex_unlock(&shard->mutex);
     release_all(victims);
+    if (evicted)
+        *evicted = gone;
     return put;
+}
+
+/* Any entry of the tenant, or NULL. */
+static const struct ps_entry *
+tenant_entry(const struct tenant *tenant)
+{
+    const struct ps_list *queue =
+        ps_list_first(&tenant->small) ? &tenant->small : &tenant->main;
+    return ps_list_first(queue) ? queue_oldest(queue) : NULL;
+}
+
+uint64_t
+ps_store_cache_bytes(struct ps_store *store, struct ps_str cache_id)
+{
+    uint64_t bytes = 0;
+    PS_CHECK_OBJ(store, STORE_MAGIC);
+    for (unsigned i = 0; i < store->n_shards; i++) {
+        struct shard *shard = &store->shards[i];
+        pthread_mutex_lock(&shard->mutex);
+        for (size_t t = 0; t < TENANTS; t++) {
+            const struct ps_entry *entry = tenant_entry(&shard->tenants[t]);
+            if (entry && ps_str_eq(ps_space_cache_id(entry->space), cache_id))
+                bytes += shard->tenants[t].bytes;
+        }
+        pthread_mutex_unlock(&shard->mutex);
+    }
+    return bytes;
 }
 
 void

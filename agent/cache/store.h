@@ -99,15 +99,27 @@ enum ps_put {
     PS_PUT_STORED,
     PS_PUT_INVALID, /* a write began since its query was sent (hazard 1) */
     PS_PUT_OLDER,   /* a valid answer to a later query is there (hazard 34) */
-    PS_PUT_TOO_BIG  /* for max_entry_bytes or for a shard */
+    PS_PUT_TOO_BIG  /* for max_entry_bytes, its cache's share or a shard */
+};
+/* What the entry's cache may take. */
+struct ps_put_bounds {
+    uint64_t max_entry_bytes; /* counts key, body and overhead */
+    unsigned share_percent;   /* of the store, all its entries together */
 };
 /*
  * Takes its own reference when stored. Replaces an entry of the same key. The
- * snapshot is checked under the shard's lock. max_entry_bytes: of the cache;
- * counts key, body and overhead.
+ * snapshot is checked under the shard's lock. *evicted (may be NULL): entries
+ * that went because the cache held its share. (Caches beyond those a shard
+ * tells apart share a place, and a share.)
  */
+enum ps_put ps_store_put_within(struct ps_store *store, struct ps_entry *entry,
+                                const struct ps_put_bounds *bounds,
+                                uint64_t now_us, uint64_t *evicted);
+/* The same without a bound for the cache as a whole. */
 enum ps_put ps_store_put(struct ps_store *store, struct ps_entry *entry,
                          uint64_t max_entry_bytes, uint64_t now_us);
+/* What the entries of a cache take. */
+uint64_t ps_store_cache_bytes(struct ps_store *store, struct ps_str cache_id);
 /* The origin was asked this key at born_us and answered with a body that is
  * not kept: an older answer that could still be served (also one that has
  * expired) and says something else goes, so that what a client has seen is not

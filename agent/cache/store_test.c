@@ -452,6 +452,48 @@ a_tenant_takes_nothing_from_anothers_share(void **state)
     ps_space_unref(&other);
 }
 
+/* Puts the i-th answer of a cache that may take so many percent. */
+static uint64_t
+put_within(struct fixture *f, size_t i, unsigned percent)
+{
+    static char body[TENANT_BODY];
+    struct query q;
+    uint64_t evicted;
+    query_make(&q, "within", i);
+    struct ps_entry *entry =
+        entry_make(f->space, &q.key, (struct ps_str){body, sizeof(body)}, 1);
+    const struct ps_put_bounds bounds = {.max_entry_bytes = NO_LIMIT,
+                                         .share_percent = percent};
+    assert_int_equal(ps_store_put_within(f->store, entry, &bounds, 1, &evicted),
+                     PS_PUT_STORED);
+    ps_entry_unref(&entry);
+    return evicted;
+}
+
+static void
+a_bound_holds_though_there_is_room(void **state)
+{
+    struct fixture *f = *state;
+    struct ps_store_stats stats;
+    ps_store_stats(f->store, &stats);
+    uint64_t limit = stats.max_bytes / 100 * 20, evicted = 0;
+    for (size_t i = 0; i < 5000; i++) {
+        evicted += put_within(f, i, 20);
+        assert_in_range(ps_store_cache_bytes(f->store, CACHE), 1, limit);
+    }
+    ps_store_stats(f->store, &stats);
+    assert_int_equal(evicted, stats.evicted);
+    assert_int_equal(evicted, 5000 - stats.entries);
+    assert_in_range(ps_store_cache_bytes(f->store, CACHE), limit / 10 * 9,
+                    limit);
+    assert_int_equal(ps_store_cache_bytes(f->store, PS_STR("o")), 0);
+    /* lower: what is too much goes with the next answer; higher: no more */
+    assert_in_range(put_within(f, 5000, 10), 2, 5000);
+    assert_in_range(ps_store_cache_bytes(f->store, CACHE), 1, limit / 2);
+    assert_int_equal(put_within(f, 5001, 100), 0);
+    assert_int_equal(put_within(f, 5002, 50), 0);
+}
+
 static void
 a_share_that_is_not_used_is_lent(void **state)
 {
@@ -647,6 +689,7 @@ main(void)
         TEST(a_key_that_comes_back_from_the_ghost_stays),
         TEST(dead_entries_get_no_second_chance),
         TEST(a_tenant_takes_nothing_from_anothers_share),
+        TEST(a_bound_holds_though_there_is_room),
         TEST(a_share_that_is_not_used_is_lent),
         TEST(many_tenants_share_places),
         TEST(dead_entries_of_idle_tenants_make_room),

@@ -107,6 +107,7 @@ ps_cache_conf_new(const char *id, const char *name, const char *host)
     conf->connect_timeout_ms = 5000;
     conf->query_timeout_ms = 30000;
     conf->max_entry_bytes = 1 << 20;
+    conf->memory_share_percent = 100;
     conf->revision = 1;
     conf->load = ps_cache_load_new();
     if (!conf->name || !conf->host || !conf->load)

@@ -99,6 +99,7 @@ struct ps_cache_conf {
                                      definitions one after the other */
     uint64_t connect_timeout_ms, query_timeout_ms;
     uint64_t max_entry_bytes;
+    uint32_t memory_share_percent; /* of the agent's answers, at most */
     bool invalidation_off; /* answers live out their time whatever is written */
     struct ps_rule *rules; /* n_rules, owned */
     size_t n_rules;

@@ -16,6 +16,7 @@ struct ps_cache_load {
     _Atomic uint32_t entered;
     /* Nanoseconds, monotonic: when all tokens will be back. */
     _Atomic uint64_t full_ns;
+    _Atomic uint64_t evicted;
 };
 
 struct ps_cache_load *
@@ -80,4 +81,16 @@ ps_cache_load_leave(struct ps_cache_load *load)
 {
     PS_CHECK(
         atomic_fetch_sub_explicit(&load->entered, 1, memory_order_relaxed) > 0);
+}
+
+void
+ps_cache_load_count_evicted(struct ps_cache_load *load, uint64_t n)
+{
+    atomic_fetch_add_explicit(&load->evicted, n, memory_order_relaxed);
+}
+
+uint64_t
+ps_cache_load_evicted(struct ps_cache_load *load)
+{
+    return atomic_load_explicit(&load->evicted, memory_order_relaxed);
 }

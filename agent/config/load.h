@@ -27,5 +27,8 @@ uint64_t ps_cache_load_admit(struct ps_cache_load *load, uint32_t rate,
 /* One more at the origin, of max; true: to be followed by leave. */
 bool ps_cache_load_enter(struct ps_cache_load *load, uint32_t max);
 void ps_cache_load_leave(struct ps_cache_load *load);
+/* n answers were given up because the cache held its share of memory. */
+void ps_cache_load_count_evicted(struct ps_cache_load *load, uint64_t n);
+uint64_t ps_cache_load_evicted(struct ps_cache_load *load);
 
 #endif

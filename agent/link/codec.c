@@ -100,6 +100,7 @@ fill_limits(struct ps_cache_conf *c, const Portside__CacheLimits *m)
     c->concurrency_max = m->concurrency_max;
     c->rate_limit = m->rate_limit;
     c->rate_burst = m->rate_burst;
+    set_u32(&c->memory_share_percent, m->memory_share_percent);
 }
 
 static bool

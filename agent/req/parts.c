@@ -405,6 +405,12 @@ ps_req_max_reply(const struct ps_req *req)
     return req->engine->conf.max_reply_bytes;
 }
 
+uint64_t
+ps_engine_cache_bytes(struct ps_engine *engine, struct ps_str cache_id)
+{
+    return ps_store_cache_bytes(engine->store, cache_id);
+}
+
 void
 ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out)
 {

@@ -61,7 +61,7 @@ enum ps_verdict {
     X(UNKNOWN_RELATION, "unknown_relation", "a table is not in the catalogue") \
     X(ROW_SECURITY, "row_security", "a table has row-level security")          \
     X(FOREIGN_TABLE, "foreign_table", "a table's rows live elsewhere")         \
-    X(TOO_BIG, "too_big", "the answer is larger than max_entry_bytes")         \
+    X(TOO_BIG, "too_big", "larger than max_entry_bytes or its cache's share")  \
     X(NO_MEMORY, "store_full", "no room in memory for the answer")             \
     X(TTL_TOO_SHORT, "ttl_too_short",                                          \
       "the answer changes too often to be kept")                               \
@@ -376,6 +376,9 @@ void ps_engine_stats(struct ps_engine *engine, struct ps_engine_stats *out);
 /* Breakers of the caches' origins, as ps_origins_breakers. Any thread. */
 size_t ps_engine_breakers(struct ps_engine *engine, bool closed,
                           struct ps_breaker_state *out, size_t room);
+/* What the answers of a cache take in memory. */
+uint64_t ps_engine_cache_bytes(struct ps_engine *engine,
+                               struct ps_str cache_id);
 /* On a loop: has its pool's figures be part of ps_engine_stats. */
 void ps_engine_sample(struct ps_engine *engine, unsigned loop_index);
 

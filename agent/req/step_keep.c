@@ -140,8 +140,15 @@ put(struct ps_run *run, struct ps_entry *entry)
         run->why = ps_reason_code(PS_REASON_NO_LEASE);
         return;
     }
-    switch (ps_store_put(engine->store, entry, run->conf->max_entry_bytes,
-                         now_us)) {
+    uint64_t evicted;
+    const struct ps_put_bounds bounds = {
+        .max_entry_bytes = run->conf->max_entry_bytes,
+        .share_percent = run->conf->memory_share_percent};
+    enum ps_put put_rc =
+        ps_store_put_within(engine->store, entry, &bounds, now_us, &evicted);
+    if (evicted)
+        ps_cache_load_count_evicted(run->conf->load, evicted);
+    switch (put_rc) {
     case PS_PUT_STORED:
         kept(run, entry, now_us);
         return;

@@ -51,6 +51,7 @@ put_limits(const struct ps_cache_def *def, Portside__CacheLimits *out)
     out->concurrency_max = (uint32_t)def->concurrency_max;
     out->rate_limit = (uint32_t)def->rate_limit;
     out->rate_burst = (uint32_t)def->rate_burst;
+    out->memory_share_percent = (uint32_t)def->memory_share_percent;
 }
 
 static enum ps_rc

@@ -53,6 +53,7 @@ struct ps_cache_def {
     int64_t pool_max_age_ms, pool_check_after_ms;
     int64_t breaker_failures, breaker_open_ms, slow_start_ms;
     int64_t concurrency_max, rate_limit, rate_burst;
+    int64_t memory_share_percent;
     int64_t created_ms, updated_ms;
     int64_t revision;
 };

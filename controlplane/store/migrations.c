@@ -121,6 +121,9 @@ static const char *const migrations[] = {
     "ALTER TABLE caches ADD COLUMN default_database TEXT NOT NULL DEFAULT '';",
     /* 10: agents that are taken out of service */
     "ALTER TABLE agents ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;",
+    /* 11: how much of an agent's memory a cache may take */
+    "ALTER TABLE caches ADD COLUMN memory_share_percent INTEGER NOT NULL "
+    "DEFAULT 100;",
 };
 
 /* Once per start, so not among the prepared statements. */

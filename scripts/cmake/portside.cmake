@@ -29,6 +29,7 @@ pkg_check_modules(ODBC REQUIRED IMPORTED_TARGET odbc)
 pkg_check_modules(PROTOBUFC REQUIRED IMPORTED_TARGET libprotobuf-c)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 find_library(PS_NNG_LIBRARY nng REQUIRED)
 find_library(PS_CMOCKA_LIBRARY cmocka)
 

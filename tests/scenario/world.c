@@ -460,6 +460,8 @@ read_conf(struct scn_line *line, struct ps_cache_conf *c,
     c->query_timeout_ms =
         scn_duration_ms(line, "query_timeout", old->query_timeout_ms);
     c->max_entry_bytes = scn_number(line, "max_entry", old->max_entry_bytes);
+    c->memory_share_percent =
+        (uint32_t)scn_number(line, "memory_share", old->memory_share_percent);
     c->invalidation_off =
         scn_number(line, "invalidation", !old->invalidation_off) == 0;
     for (size_t i = 0; c != old && i < old->n_rules; i++)

@@ -10,6 +10,8 @@ export class Relay {
     self.delayOfNext = null; // () => ms on top, for the next connection
     self.frozen = false;
     self.cutAfterBytes = null; // of what the target says, per connection
+    self.freezeAfterBytes = null; // of what the target says, in all; then onFreeze()
+    self.saidInAll = 0;
     self.pairs = new Set();
     self.server = net.createServer((near) => self.#join(near));
     await new Promise((resolve) => { self.server.listen(0, host, resolve); });
@@ -33,6 +35,11 @@ export class Relay {
       const cutAt = Math.min(this.cutAfterBytes ?? Infinity, pair.cutAt ?? Infinity);
       const left = cutAt - pair.said;
       pair.said += data.length;
+      this.saidInAll += data.length;
+      if (this.saidInAll >= (this.freezeAfterBytes ?? Infinity) && !this.frozen) {
+        this.frozen = true;
+        this.onFreeze?.();
+      }
       this.#pass(pair, near, data.subarray(0, Math.max(0, Math.min(left, data.length))));
       if (data.length >= left) setTimeout(end, this.delayMs + pair.delayMs + 5);
     });
