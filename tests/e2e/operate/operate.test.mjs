@@ -91,6 +91,7 @@ suite('psctl, verb by verb', () => {
   });
 
   test('it says what the golden files have', () => {
+    if (update) fs.rmSync(golden, { recursive: true, force: true });
     fs.mkdirSync(golden, { recursive: true });
     const wrong = [];
     for (const [verb, texts] of said) {

@@ -46,7 +46,6 @@ async function caches(w) {
   await both(w, ['cache', 'update', 'shop', '--ttl-max', '5m', '--memory-share', '30', '--rate-limit', '500']);
   await w.tell(['cache', 'update', 'shop', '--memory-share', '0']);
   await both(w, ['cache', 'test', 'shop']);
-  await both(w, ['cache', 'purge', 'shop']);
   await w.tell(['cache', 'show', 'shp']);
   await w.tell(['cache', 'delete', 'crm', '--yes']);
   await w.psctl(['cache', 'create', '--name', 'crm', ...origin, '--no-wait']);
@@ -92,6 +91,14 @@ async function statistics(w) {
   await both(w, ['stats', 'shop', '--by', 'region,template']);
   await both(w, ['top', 'shop']);
   await w.tell(['top', '--once']);
+}
+
+async function whyAndPurge(w) {
+  await both(w, ['explain', 'shop', '--database', 'app', 'select id, name from items where id < 3 order by id']);
+  await w.tell(['explain', 'shop', '--database', 'app', 'select now(), name from items where id = ?', '7']);
+  await both(w, ['purge', 'shop', '--table', 'items']);
+  await w.tell(['purge', 'shop']);
+  await w.tell(['purge', 'shp']);
 }
 
 async function tokens(w) {
@@ -165,5 +172,5 @@ async function leave(w) {
   await both(w, ['logout']);
 }
 
-export const steps = [login, contexts, regions, caches, rules, queries, tokens, agents, declared, statistics, lookAround,
+export const steps = [login, contexts, regions, caches, rules, queries, whyAndPurge, tokens, agents, declared, statistics, lookAround,
   leave];

@@ -27,6 +27,7 @@ export class Normal {
       .replace(/\b[0-9a-f]{64}\b/gi, '<sha256>')
       .replace(new RegExp(`"(${measured.join('|')})": -?[\\d.e+-]+`, 'g'), '"$1": <n>')
       .replace(/"age": "\d+"/g, '"age": "<n>"')
+      .replace(/("ageMs": )\d+(,\s+"ttlMs": )\d+/g, '$1<n>$2<n>')
       .replace(/\b(age|ttl)=\d+/g, '$1=<n>')
       .replace(/^(config version|invalidations|#)( +)\d+/gm, '$1$2<n>')
       .replace(/(?<![\w.])\d+(\.\d+)? ?(ms|us)\b(?!")/g, '<duration>')
