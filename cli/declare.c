@@ -153,7 +153,8 @@ send(struct ps_ctl *ctl, const struct ps_change *change)
         return ps_ctl_call(ctl, "POST", "/v1/caches", change->body, &reply);
     case PS_CHANGE_UPDATE:
         path = ps_ctl_path("/v1/caches/", change->id, "/definition");
-        rc = ps_ctl_call(ctl, "PATCH", path, change->body, &reply);
+        rc = ps_ctl_change(ctl, "PATCH", path, change->body, change->etag,
+                           "the cache", &reply);
         break;
     case PS_CHANGE_DELETE:
         path = ps_ctl_path("/v1/caches/", change->id, "");

@@ -148,13 +148,16 @@ put(struct reader *r, const struct member *m,
 /* ---- rules ---- */
 
 /* A rule's members but for its key, as REST fields. */
+/* clang-format off */
 static const struct ps_cache_field rule_fields[] = {
-    {"mode",                   "mode",                   PS_FIELD_CHOICE,   "auto|ttl|never"},
-    {"ttl",                    "ttlMs",                  PS_FIELD_DURATION, NULL            },
-    {"stale-if-error",         "staleIfErrorMs",         PS_FIELD_DURATION, NULL            },
+    {"name", "name", PS_FIELD_TEXT, NULL},
+    {"mode", "mode", PS_FIELD_CHOICE, "auto|ttl|never"},
+    {"ttl", "ttlMs", PS_FIELD_DURATION, NULL},
+    {"stale-if-error", "staleIfErrorMs", PS_FIELD_DURATION, NULL},
     {"stale-while-revalidate", "staleWhileRevalidateMs", PS_FIELD_DURATION,
-     NULL                                                                                   },
+     NULL},
 };
+/* clang-format on */
 static const char *const rule_types[] = {"query", "template", "table"};
 
 static enum ps_exit
@@ -197,9 +200,13 @@ complete_rule(struct reader *r, size_t line, json_t *rule)
                         "the rule does not say how long: give ttl or mode");
         json_object_set_new(rule, "mode", json_string("ttl"));
     }
-    for (size_t i = 1; i < PS_ARRAY_LEN(rule_fields); i++)
-        if (json_object_get(rule, rule_fields[i].field) == NULL)
-            json_object_set_new(rule, rule_fields[i].field, json_integer(0));
+    for (size_t i = 0; i < PS_ARRAY_LEN(rule_fields); i++) {
+        const struct ps_cache_field *field = &rule_fields[i];
+        bool text = field->kind == PS_FIELD_TEXT;
+        if (json_object_get(rule, field->field) == NULL)
+            json_object_set_new(rule, field->field,
+                                text ? json_string("") : json_integer(0));
+    }
     if (strcmp(ps_json_text(rule, "mode"), "ttl") == 0 &&
         ps_json_int(rule, "ttlMs") == 0)
         return fail(r, line, "a rule of the mode ttl needs a ttl");

@@ -36,6 +36,9 @@ content_of_rule(const json_t *rule)
                         json_string(ps_json_text(rule, "key")));
     json_object_set_new(out, "mode", json_string(ps_json_text(rule, "mode")));
     put_times(out, rule);
+    if (*ps_json_text(rule, "name"))
+        json_object_set_new(out, "name",
+                            json_string(ps_json_text(rule, "name")));
     return out;
 }
 
@@ -100,6 +103,8 @@ ps_rule_text(const json_t *rule)
         ps_buf_printf(&out, "%s%s %s", out.len ? ", " : "",
                       json_object_iter_key(it),
                       json_string_value(json_object_iter_value(it)));
+    if (*ps_json_text(rule, "name"))
+        ps_buf_printf(&out, ", named %s", ps_json_text(rule, "name"));
     ps_buf_append_char(&out, '\0');
     PS_CHECK(ps_buf_rc(&out) == PS_OK);
     return ps_buf_take(&out, NULL);

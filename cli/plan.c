@@ -65,7 +65,7 @@ compare_field(const struct ps_cache_field *field, const json_t *wanted,
 /* ---- rules ---- */
 
 static const char *const rule_members[] = {"mode", "ttlMs", "staleIfErrorMs",
-                                           "staleWhileRevalidateMs"};
+                                           "staleWhileRevalidateMs", "name"};
 
 static bool
 same_rule(const json_t *a, const json_t *b)
@@ -181,7 +181,7 @@ plan_update(struct ps_ctl *ctl, const char *where,
 {
     json_auto_t *is = NULL;
     char *path = ps_ctl_path("/v1/caches/", change->id, "/definition");
-    enum ps_exit rc = ps_ctl_call(ctl, "GET", path, NULL, &is);
+    enum ps_exit rc = ps_ctl_read(ctl, path, &is, change->etag);
     free(path);
     if (rc != PS_EXIT_OK)
         return rc;

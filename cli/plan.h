@@ -5,7 +5,8 @@
  *
  * A cache with its rules is one object: a change is one call, which the
  * control plane stores in one transaction. The list is made from what is there
- * now, so that after an interruption the next list is what is left to do.
+ * now, so that after an interruption the next list is what is left to do; a
+ * change of what somebody else changed in between is refused.
  */
 #ifndef PS_CLI_PLAN_H
 #define PS_CLI_PLAN_H
@@ -23,9 +24,10 @@ enum ps_change_kind {
 struct ps_change {
     enum ps_change_kind kind;
     char *name;
-    char id[40];   /* "" when it is to be created */
-    size_t line;   /* of the file; 0: it is not in it */
-    json_t *body;  /* what is sent; NULL to delete */
+    char id[40];            /* "" when it is to be created */
+    char etag[PS_ETAG_MAX]; /* of what is there; of changes only */
+    size_t line;            /* of the file; 0: it is not in it */
+    json_t *body;           /* what is sent; NULL to delete */
     json_t *parts; /* [{"change": "add|change|remove", "what", "from", "to"}],
                       texts as the file has them, null for none */
 };

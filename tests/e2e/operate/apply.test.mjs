@@ -42,8 +42,7 @@ suite('psctl export, plan, apply', () => {
   async function definition(id) {
     const { revision, createdAt, updatedAt, id: _, connectionUriTemplate, rules, ...rest } = await cp.ok(
       'GET', `/v1/caches/${id}/definition`);
-    return { ...rest, rules: rules.map(({ type, key, mode, ttlMs, staleIfErrorMs, staleWhileRevalidateMs }) => ({
-      type, key, mode, ttlMs, staleIfErrorMs, staleWhileRevalidateMs })) };
+    return { ...rest, rules: rules.map(({ id: _id, cacheId, createdAt: _at, updatedAt: _to, revision: _version, ...rule }) => rule) };
   }
   const named = async (name) => (await cp.ok('GET', '/v1/caches')).find((c) => c.name === name);
 
@@ -72,7 +71,7 @@ suite('psctl export, plan, apply', () => {
     return given;
   }
   const rules = [
-    { type: 'table', key: 'public.items', mode: 'ttl', ttlMs: 90061 },
+    { type: 'table', key: 'public.items', mode: 'ttl', ttlMs: 90061, name: 'on: items' },
     { type: 'query', key: "SELECT *\n FROM t\r\n WHERE a = '\u00fc: #' ", mode: 'auto', staleIfErrorMs: 3600000 },
     { type: 'template', key: 'SELECT 1', mode: 'never', ttlMs: 5, staleWhileRevalidateMs: 86400000 },
   ];
@@ -111,7 +110,7 @@ suite('psctl export, plan, apply', () => {
     assert.equal(plan.changes[0].parts.length, names.length + 1);
     const shown = (await psctl(['plan', '-f', file], { code: CHANGES })).stdout;
     assert.match(shown, /^ +~ +pool-max +20 -> 21$/m);
-    assert.match(shown, /^ +\+ +rule table public.items +ttl 90061ms$/m);
+    assert.match(shown, /^ +\+ +rule table public.items +ttl 90061ms, named on: items$/m);
     await psctl(['apply', '-f', file, '--yes']);
     assert.deepEqual(await definition(id), was);
   });
@@ -151,13 +150,13 @@ suite('psctl export, plan, apply', () => {
   });
 
   suite('interrupted', () => {
-    const COUNT = 12;
+    const COUNT = 8;
     const states = ['old', 'new'].map((state, s) => Array.from({ length: COUNT }, (_, i) => ({
-      name: `many ${String(i).padStart(2, '0')}`, host: `${state}.example.com`, poolMax: 10 + s,
+      name: `many ${String(i).padStart(2, '0')}`, description: state, poolMax: 10 + s,
       rules: Array.from({ length: 5 }, (_r, r) => ({ type: 'table', key: `${state}_${r}`, mode: 'ttl', ttlMs: 1000 * (r + 1) })),
     })));
     const files = states.map((list) => JSON.stringify({ version: 1, caches: list.map((c) => ({
-      name: c.name, host: c.host, 'pool-max': c.poolMax, rules: c.rules.map((r) => ({ table: r.key, ttl: `${r.ttlMs}ms` })),
+      name: c.name, description: c.description, 'pool-max': c.poolMax, rules: c.rules.map((r) => ({ table: r.key, ttl: `${r.ttlMs}ms` })),
     })) }));
     const ids = [];
     let relay;
@@ -168,7 +167,7 @@ suite('psctl export, plan, apply', () => {
       const seen = [];
       for (let i = 0; i < COUNT; i += 1) {
         const is = await definition(ids[i]);
-        const fits = states.findIndex((list) => is.host === list[i].host && is.poolMax === list[i].poolMax
+        const fits = states.findIndex((list) => is.description === list[i].description && is.poolMax === list[i].poolMax
           && JSON.stringify(is.rules.map((r) => r.key)) === JSON.stringify(list[i].rules.map((r) => r.key)));
         assert.notEqual(fits, -1, `neither old nor new: ${JSON.stringify(is)}`);
         seen.push(fits);
@@ -194,7 +193,7 @@ suite('psctl export, plan, apply', () => {
     }
 
     before(async () => {
-      for (const cache of states[0]) ids.push((await cp.createCache({ ...cache, database: 'postgres' })).id);
+      for (const cache of states[0]) ids.push((await cp.createCache({ ...cache, host: 'h', database: 'postgres' })).id);
       fs.writeFileSync(path.join(dir, 'new.json'), files[1]);
       relay = await Relay.start({ host: '127.0.0.1', port: cp.ports.api });
       const via = `https://127.0.0.1:${relay.port}`;
@@ -208,7 +207,7 @@ suite('psctl export, plan, apply', () => {
     });
     after(async () => { await relay?.stop(); });
 
-    for (const part of [0.3, 0.7]) {
+    for (const part of [0.4]) {
       test(`psctl is killed when ${part * 100} % is done`, async () => {
         await backToOld();
         rearm(bytes.plan + Math.round((bytes.apply - bytes.plan) * part));
@@ -223,7 +222,7 @@ suite('psctl export, plan, apply', () => {
       });
     }
 
-    for (const [part, delayMs] of [[0.2, 0], [0.5, 1], [0.8, 3]]) {
+    for (const [part, delayMs] of [[0.3, 0], [0.6, 2]]) {
       test(`the control plane is killed when ${part * 100} % is done`, async () => {
         await backToOld();
         rearm(bytes.plan + Math.round((bytes.apply - bytes.plan) * part));
