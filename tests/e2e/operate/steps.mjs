@@ -117,6 +117,11 @@ async function agents(w) {
   await w.tell(['agent', 'join-token', 'revoke', open[0].id, '--yes']);
   await w.tell(['agent', 'join-token', 'revoke', open[1].id, '--json']);
   await both(w, ['agent', 'list']);
+  const [, away] = w.stage.agents;
+  await w.tell(['agent', 'drain', away.id]);
+  await w.tell(['agent', 'undrain', away.id, '--json']);
+  await w.tell(['agent', 'drain', away.id, '--json']);
+  await w.tell(['agent', 'undrain', away.id]);
 }
 
 const manifest = (w) => `version: 1
