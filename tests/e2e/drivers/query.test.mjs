@@ -1,7 +1,10 @@
 // POST /v1/query, Portside's own protocol, and CORS, through real agents to
 // PostgreSQL and MariaDB.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { after, before, describe as suite, test } from 'node:test';
+import { contractOf } from '../lib/conform.mjs';
 import { MariaDb } from '../lib/mariadb.mjs';
 import { describe, request } from '../lib/portside.mjs';
 import { waitUntil } from '../lib/process.mjs';
@@ -319,5 +322,27 @@ suite('POST /v1/query', () => {
     }
     const get = await request(`${agent.url}/v1/query`);
     assert.equal(get.status, 405);
+  });
+
+  test('every call, reply and field of agent.yaml has been produced', async () => {
+    const [agent] = stage.agents;
+    await run({ sql: 'select 1', provider: 'postgres', cache_control: { swr_ms: 1000 } });
+    await run({ statements: [{ sql: 'select ? as a', bindings: [1] }], transaction: { isolation: 'serializable', read_only: true, deferrable: true } });
+    assert.equal((await agent.get('/healthz')).status, 200);
+    for (const call of ['Execute', 'CreateSession']) {
+      const reply = await request(`${agent.url}/psdb.v1alpha1.Database/${call}`, { method: 'POST', body: '{}' });
+      assert.ok(reply.status >= 400, reply.text);
+    }
+    // Without a control plane and with nothing on disk it knows no cache.
+    await stage.controlPlane.stop();
+    await agent.stop();
+    fs.rmSync(path.join(agent.dir, 'config.bin'));
+    await agent.boot({ wait: false });
+    assert.equal((await agent.get('/readyz')).status, 503);
+    const contract = contractOf('agent.yaml');
+    const { responses, fields, requestFields, params } = contract.described();
+    for (const all of [responses, fields, requestFields, params]) {
+      assert.deepEqual([...all].filter((one) => !contract.seen.has(one)), []);
+    }
   });
 });
