@@ -122,14 +122,17 @@ connection_rc(int number)
     }
 }
 
-/* The library puts errno into the text: "... 'host' (111)". */
+/* The library puts errno into the text: "... 'host' (111)" or "..., system
+ * error: 110". */
 static int
 errno_of(const char *text)
 {
-    const char *paren = strrchr(text, '(');
+    static const char system[] = "system error: ";
+    const char *at = strstr(text, system), *paren = strrchr(text, '(');
     int number = 0;
-    while (paren && *++paren >= '0' && *paren <= '9')
-        number = number * 10 + (*paren - '0');
+    at = at ? at + strlen(system) : paren ? paren + 1 : "";
+    for (; *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (*at - '0');
     return number;
 }
 
@@ -175,6 +178,9 @@ ps_my_connect_error(MYSQL *my, bool verifies, struct ps_err *err)
     case CR_SERVER_LOST:
     case CR_SERVER_LOST_EXTENDED:
     case CR_SERVER_GONE_ERROR:
+        /* The library's own limit, where the loop was late with its own. */
+        if (errno_of(text) == ETIMEDOUT)
+            return ps_err_set(err, PS_ORIGIN_TIMEOUT, NULL);
         return ps_err_set(err, PS_ORIGIN_LOST,
                           "the connection ended before the login was done; "
                           "is this a MySQL or MariaDB server?");
