@@ -503,9 +503,7 @@ on_lost(void *arg)
 {
     struct listener *listener = arg;
     listener->calls++;
-    listener->rig->done = true;
-    if (!listener->rig->fake)
-        ps_loop_stop(listener->rig->loop);
+    rig_finish(listener->rig);
 }
 
 /* Ends every other session of this user. */

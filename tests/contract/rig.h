@@ -13,6 +13,8 @@
 struct rig {
     const struct dialect *dialect;
     struct ps_clock *clock;
+    unsigned slow; /* its seconds are so long; a real server's test only */
+    uint64_t began_us, born_us; /* of the machine's clock, and of this one */
     struct ps_loop *loop;
     struct ps_resolver *resolver;
     struct ps_fake *fake; /* NULL: a real server */
@@ -33,6 +35,8 @@ void rig_done(struct rig *rig);
 uint16_t rig_unused_port(void);
 /* Turns the loop until rig->done. */
 void rig_wait(struct rig *rig);
+/* Ends that; from a callback. */
+void rig_finish(struct rig *rig);
 /* Turns it for a while, so that what is pending comes in. */
 void rig_linger(struct rig *rig, uint64_t ms);
 
