@@ -56,7 +56,7 @@ struct ps_param {
 
 struct ps_statement {
     struct ps_str sql; /* valid UTF-8 without NUL, in the driver's own
-                          placeholder syntax ($1, ?, @p1) */
+                          placeholder syntax ($1, ?, @p0) */
     const struct ps_param *params;
     size_t n_params;
     uint64_t timeout_ms; /* then it is cancelled: PS_QUERY_TIMEOUT */
@@ -67,6 +67,9 @@ struct ps_statement {
     struct ps_str prelude;
     bool begins; /* it opens a transaction and does nothing else: who
                     wrote the text vouches for it */
+    bool plain;  /* SQL Server: a batch of its own, without parameters, not
+                    within sp_executesql, whose end undoes SET and complains
+                    of a transaction begun or ended in it */
     bool single; /* PostgreSQL: the extended protocol, which takes one
                     statement only, without parameters too */
 };

@@ -582,6 +582,7 @@ put_statement(struct tds_conn *self, const struct ps_statement *statement)
         ps_tds_put_u32(&self->out, (uint32_t)statement->params[i].kind);
         ps_tds_put_str(&self->out, statement->params[i].text);
     }
+    ps_tds_put_u32(&self->out, statement->plain);
     ps_tds_end(&self->out, begin);
 }
 

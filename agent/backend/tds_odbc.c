@@ -284,7 +284,8 @@ ps_tds_odbc_execute(struct ps_tds_odbc *odbc,
         SQLFreeStmt(odbc->stmt, SQL_RESET_PARAMS);
         return;
     }
-    const char *call = strchr(odbc->call.data, '{');
+    const char *call =
+        statement->plain ? odbc->call.data : strchr(odbc->call.data, '{');
     PS_CHECK(call);
     set_running(odbc, true);
     SQLRETURN got = SQLExecDirect(odbc->stmt, chars(call), SQL_NTS);

@@ -168,11 +168,18 @@ ps_tds_params_bind(struct ps_tds_odbc *odbc,
                    const struct ps_statement *statement,
                    struct ps_tds_bound **bound)
 {
-    if (statement->n_params > PARAMS_MAX)
+    if (statement->n_params > (statement->plain ? 0 : PARAMS_MAX))
         return PS_BAD_BINDINGS;
     struct ps_tds_bound *b = calloc(1, sizeof(*b));
     if (!b)
         return PS_NO_MEMORY;
+    if (statement->plain) {
+        ps_buf_clear(&odbc->call);
+        ps_buf_append_str(&odbc->call, statement->sql);
+        ps_buf_append_char(&odbc->call, '\0');
+        *bound = b;
+        return ps_buf_rc(&odbc->call);
+    }
     b->count = statement->n_params ? statement->n_params + 2 : 1;
     b->values = calloc(b->count + 1, sizeof(*b->values));
     enum ps_rc rc = PS_NO_MEMORY;

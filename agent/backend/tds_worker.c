@@ -302,6 +302,9 @@ run_execute(struct worker *w, struct ps_tds_reader fields)
     if (!params)
         leave(1);
     read_params(&fields, &statement, params);
+    /* An agent that runs while its package is replaced does not send it. */
+    if (fields.at < fields.end)
+        statement.plain = ps_tds_get_u32(&fields) != 0;
     if (fields.bad || !statement.sql.ptr)
         leave(1);
     ps_tds_odbc_execute(&w->odbc, &statement, &w->out, &result);

@@ -105,6 +105,10 @@ prepare_begin(const struct ps_batch_mode *mode, const struct ps_req *req,
                                : "START TRANSACTION";
         break;
     case PS_PROVIDER_MSSQL:
+        if (mode->read_only)
+            return ps_err_set(err, PS_BAD_FIELD,
+                              "SQL Server has no read-only transactions; "
+                              "leave transaction.read_only out");
         text = "BEGIN TRANSACTION";
         break;
     default:
@@ -113,7 +117,8 @@ prepare_begin(const struct ps_batch_mode *mode, const struct ps_req *req,
     }
     if (!text)
         return ps_err_set(err, PS_NO_MEMORY, NULL);
-    *out = (struct ps_statement){.sql = ps_str_of(text), .begins = true};
+    *out = (struct ps_statement){
+        .sql = ps_str_of(text), .begins = true, .plain = true};
     if (req->provider != PS_PROVIDER_POSTGRES)
         out->prelude = ps_isolation_prelude(mode->isolation);
     return PS_OK;
@@ -128,7 +133,8 @@ prepare_control(struct ps_req *req, struct ps_statement *out,
         return prepare_begin(&batch->mode, req, out, err);
     *out = (struct ps_statement){.sql = batch->phase == PHASE_COMMIT
                                             ? PS_STR("COMMIT")
-                                            : PS_STR("ROLLBACK")};
+                                            : PS_STR("ROLLBACK"),
+                                 .plain = true};
     return PS_OK;
 }
 

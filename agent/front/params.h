@@ -1,6 +1,6 @@
 /*
  * Parameters as a JSON array, for statements that carry their database's own
- * placeholders ($1, ?, @p1): null is NULL, a string is itself, everything else
+ * placeholders ($1, ?, @p0): null is NULL, a string is itself, everything else
  * its JSON text, but for arrays, which PostgreSQL gets as array literals. Types
  * are left to the server.
  */

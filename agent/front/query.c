@@ -1,5 +1,5 @@
 /*
- * params as a list go with the database's own placeholders ($1, ?, @p1); as an
+ * params as a list go with the database's own placeholders ($1, ?, @p0); as an
  * object they are named (:name) and replaced by knex's rules, as `bindings` of
  * the PolyScale protocol are, which are accepted here too.
  */

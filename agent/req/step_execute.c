@@ -229,7 +229,8 @@ ps_step_execute(struct ps_run *run)
         run->prelude_sent = true;
         run->prelude =
             (struct ps_statement){.sql = run->statement.prelude,
-                                  .timeout_ms = run->statement.timeout_ms};
+                                  .timeout_ms = run->statement.timeout_ms,
+                                  .plain = run->statement.plain};
         ps_conn_execute(run->conn, &run->prelude, NULL, on_prelude, run);
         return PS_NEXT_WAIT;
     }

@@ -4,6 +4,7 @@
 
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/credential.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/tls.h"
@@ -31,8 +32,9 @@ struct ps_ca {
     char fingerprint[65];
 };
 
+/* own_key: it may be made and written; otherwise somebody hands it over. */
 static enum ps_rc
-make_ca(struct ps_ca *ca, const char *key_path, const char *cert_path,
+make_ca(struct ps_ca *ca, const char *own_key, const char *cert_path,
         struct ps_err *err)
 {
     unsigned char random[4];
@@ -47,8 +49,8 @@ make_ca(struct ps_ca *ca, const char *key_path, const char *cert_path,
         rc = ps_tls_make_ca(ca->key_pem, name, CA_DAYS, &ca->cert_pem, err);
     /* The key first: a crash in between leaves a key without certificate,
      * which is where we are now. */
-    if (rc == PS_OK)
-        rc = ps_file_write(key_path, ps_str_of(ca->key_pem), 0600, err);
+    if (rc == PS_OK && own_key)
+        rc = ps_file_write(own_key, ps_str_of(ca->key_pem), 0600, err);
     if (rc == PS_OK)
         rc = ps_file_write(cert_path, ps_str_of(ca->cert_pem), 0644, err);
     if (rc == PS_OK)
@@ -96,14 +98,15 @@ check_ca(struct ps_ca *ca, const char *dir, struct ps_err *err)
 enum ps_rc
 ps_ca_open(struct ps_ca **out, const char *data_dir, struct ps_err *err)
 {
-    char key_path[PATH_BYTES], cert_path[PATH_BYTES];
+    char key_path[PATH_BYTES], cert_path[PATH_BYTES], given[PATH_BYTES];
     struct ps_ca *ca = calloc(1, sizeof(*ca));
     if (!ca)
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     ca->magic = CA_MAGIC;
     snprintf(key_path, sizeof(key_path), "%s/ca.key", data_dir);
     snprintf(cert_path, sizeof(cert_path), "%s/ca.crt", data_dir);
-    enum ps_rc rc = load_file(key_path, &ca->key_pem, err);
+    const char *key = ps_credential_path(key_path, given, sizeof(given));
+    enum ps_rc rc = load_file(key, &ca->key_pem, err);
     if (rc == PS_OK)
         rc = load_file(cert_path, &ca->cert_pem, err);
     if (rc == PS_OK && ca->cert_pem && !ca->key_pem)
@@ -112,7 +115,7 @@ ps_ca_open(struct ps_ca **out, const char *data_dir, struct ps_err *err)
                         "ca.crt away too and enrol every agent again",
                         key_path);
     if (rc == PS_OK && !ca->cert_pem)
-        rc = make_ca(ca, key_path, cert_path, err);
+        rc = make_ca(ca, key == key_path ? key_path : NULL, cert_path, err);
     if (rc == PS_OK)
         rc = check_ca(ca, data_dir, err);
     if (rc != PS_OK) {

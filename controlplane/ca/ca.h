@@ -1,9 +1,10 @@
 /*
  * The fleet's own certificate authority. It is made at the first start and
- * lives in the data directory: ca.key (mode 0600) and ca.crt. It signs the
- * certificates of this server (REST API, fabric), which are made anew at each
- * start and never touch the disk, and those of agents, whose keys never leave
- * the agents.
+ * lives in the data directory: ca.key (mode 0600) and ca.crt. A key that the
+ * service manager hands over (ca.key in $CREDENTIALS_DIRECTORY) is used in
+ * place of that one, and never written there. It signs the certificates of this
+ * server (REST API, fabric), which are made anew at each start and never touch
+ * the disk, and those of agents, whose keys never leave the agents.
  *
  * Losing ca.key means that every agent has to enrol again, so a directory
  * with the certificate but without the key is refused instead of repaired.

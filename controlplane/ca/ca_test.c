@@ -88,6 +88,34 @@ a_key_alone_is_completed_a_certificate_alone_is_refused(void **state)
     assert_int_equal(rename(aside, w->key), 0);
 }
 
+/* A key that the service manager has is neither made nor written here. */
+static void
+a_key_that_is_handed_over_stays_where_it_is(void **state)
+{
+    struct world *w = *state;
+    char given[64], path[96], before[65];
+    snprintf(given, sizeof(given), "/tmp/portside-cred-XXXXXX");
+    assert_non_null(mkdtemp(given));
+    snprintf(path, sizeof(path), "%s/ca.key", given);
+    snprintf(before, sizeof(before), "%s", ps_ca_fingerprint(w->ca));
+    ps_ca_close(&w->ca);
+    assert_int_equal(rename(w->key, path), 0);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", given, 1), 0);
+    assert_int_equal(ps_ca_open(&w->ca, w->dir, NULL), PS_OK);
+    assert_string_equal(ps_ca_fingerprint(w->ca), before);
+    ps_ca_close(&w->ca);
+    /* A first start with such a key. */
+    unlink(w->crt);
+    assert_int_equal(ps_ca_open(&w->ca, w->dir, NULL), PS_OK);
+    assert_int_equal(access(w->crt, F_OK), 0);
+    assert_int_not_equal(access(w->key, F_OK), 0);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    struct ps_ca *other = NULL;
+    assert_int_equal(ps_ca_open(&other, w->dir, NULL), PS_TLS);
+    assert_int_equal(rename(path, w->key), 0);
+    assert_int_equal(rmdir(given), 0);
+}
+
 static void
 a_foreign_or_damaged_key_is_refused(void **state)
 {
@@ -166,6 +194,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(made_once_and_found_again),
         TEST(a_key_alone_is_completed_a_certificate_alone_is_refused),
+        TEST(a_key_that_is_handed_over_stays_where_it_is),
         TEST(a_foreign_or_damaged_key_is_refused),
         TEST(servers_get_a_fresh_key_for_all_their_names),
         TEST(agents_get_a_certificate_for_a_good_request_only),

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe as suite, test } from 'node:test';
 import { Client, models } from '@polyscale/serverless-js';
-import { Agent, ControlPlane } from './lib/portside.mjs';
+import { Agent, ControlPlane, request } from './lib/portside.mjs';
 import { freePort } from './lib/postgres.mjs';
 import { waitUntil } from './lib/process.mjs';
 import { TdsServer } from './lib/tds.mjs';
@@ -155,5 +155,55 @@ suite('SQL Server', () => {
       await query(west, sql);
       for (let i = 0; i < 3; i += 1) assert.deepEqual((await query(west, probe)).json, clean, sql);
     }
+  });
+
+  test('/v1/query: several statements are one transaction; isolation', async () => {
+    const post = async (fields, agent = west) => {
+      const reply = await request(`${agent.url}/v1/query`, {
+        method: 'POST', headers: { authorization: `Basic ${Buffer.from('alice:alice-pw').toString('base64')}` },
+        body: JSON.stringify({ cache: cache.id, database: 'app', ...fields }),
+      });
+      return { status: reply.status, ...JSON.parse(reply.text) };
+    };
+    const sql = 'select qty from Items where id = 4';
+    for (const agent of agents()) await warm(agent, sql);
+    const done = await post({ statements: [
+      { sql: 'update Items set qty = @p0 where id = 4', params: [4001] }, { sql: 'select qty, @@trancount as open_ from Items where id = 4' }] });
+    assert.equal(done.status, 200, JSON.stringify(done));
+    assert.equal(done.results[0].row_count, 1);
+    assert.deepEqual(done.results[1].rows, [{ qty: 4001, open_: 1 }]);
+    assert.deepEqual((await query(west, sql)).json, [{ qty: 4001 }]);
+    await waitUntil(async () => (await query(east, sql)).json[0].qty === 4001, { what: 'the change in the other region' });
+    // All or nothing.
+    const failed = await post({ statements: [{ sql: 'update Items set qty = 4002 where id = 4' }, { sql: 'select 1/0 as x' }] });
+    assert.deepEqual([failed.status, failed.code], [400, '8134']);
+    assert.deepEqual((await query(west, sql)).json, [{ qty: 4001 }]);
+    const level = { sql: 'select transaction_isolation_level as l from sys.dm_exec_sessions where session_id = @@spid' };
+    for (const [isolation, number] of [['read_uncommitted', 1], ['read_committed', 2], ['repeatable_read', 3], ['serializable', 4]]) {
+      const reply = await post({ transaction: { isolation }, statements: [level, { sql: 'select @@trancount as t' }] });
+      assert.deepEqual(reply.results?.map((r) => r.rows), [[{ l: number }], [{ t: 1 }]], JSON.stringify(reply));
+      // Nothing of it is left for the next request on that connection.
+      assert.deepEqual((await post(level)).rows, [{ l: 2 }]);
+    }
+    const refused = await post({ transaction: { read_only: true }, statements: [{ sql: 'delete from Items' }] });
+    assert.match(refused.message, /no read-only transactions/);
+    assert.deepEqual([refused.status, refused.code], [400, 'bad_field']);
+    assert.equal((await query(west, 'select count(*) as n from Items')).json[0].n > 0, true);
+  });
+
+  test('transactions over several requests: the protocols that have them are not for SQL Server', async () => {
+    const reply = await request(`${west.url}/psdb.v1alpha1.Database/Execute`, {
+      method: 'POST', headers: { authorization: `Basic ${Buffer.from(`${cache.id}/app/alice:alice-pw`).toString('base64')}` },
+      body: JSON.stringify({ query: 'BEGIN', session: null }),
+    });
+    assert.equal(reply.status, 400);
+    assert.match(JSON.parse(reply.text).error.message, /for caches of MySQL and MariaDB/);
+    const neon = await request(`${west.url}/sql`, {
+      method: 'POST', headers: { 'neon-connection-string': `postgresql://alice:alice-pw@${cache.id}.any.example.com/app` }, body: JSON.stringify({ queries: [{ query: 'select 1', params: [] }] }),
+    });
+    assert.equal(neon.status, 400);
+    assert.match(JSON.parse(neon.text).message, /provider|postgres/i);
+    // A transaction that a text leaves open says what to do instead.
+    assert.match((await query(west, 'begin transaction')).json.message, /transaction/);
   });
 });

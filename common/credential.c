@@ -1,5 +1,5 @@
 /* See credential.h. */
-#include "agent/credential.h"
+#include "common/credential.h"
 
 #include <stdio.h>
 #include <stdlib.h>

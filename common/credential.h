@@ -1,7 +1,7 @@
 /* Files that a service manager hands over (systemd.exec(5), LoadCredential=),
  * so that only it has to be able to read the original. */
-#ifndef PS_AGENT_CREDENTIAL_H
-#define PS_AGENT_CREDENTIAL_H
+#ifndef PS_COMMON_CREDENTIAL_H
+#define PS_COMMON_CREDENTIAL_H
 
 #include "common/base.h"
 
