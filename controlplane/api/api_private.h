@@ -168,6 +168,8 @@ void api_list_open(struct api_list *list);
  * page. */
 bool api_list_row(struct api_list *list, const char *const *keys);
 bool api_list_row_number(struct api_list *list, int64_t number);
+/* Of rules (3 keys). */
+bool api_list_row_rule(struct api_list *list, const struct ps_rule_def *rule);
 /* ], "next": ...} */
 void api_list_close(struct api_list *list);
 /* Absent: *out stays. */

@@ -47,15 +47,21 @@ sort_key(const struct ps_rule_def *rule, char out[PS_DB_RULE_SORT * 4 + 1])
              rule->key);
 }
 
-static enum ps_rc
-list_rule(void *arg, const struct ps_rule_def *rule)
+bool
+api_list_row_rule(struct api_list *list, const struct ps_rule_def *rule)
 {
-    struct api_list *list = arg;
     char start[PS_DB_RULE_SORT * 4 + 1];
     sort_key(rule, start);
     const char *const keys[] = {ps_def_choice_text(ps_rule_types, rule->type),
                                 start, rule->id};
-    if (api_list_row(list, keys))
+    return api_list_row(list, keys);
+}
+
+static enum ps_rc
+list_rule(void *arg, const struct ps_rule_def *rule)
+{
+    struct api_list *list = arg;
+    if (api_list_row_rule(list, rule))
         put_rule(&list->request->out, rule);
     return PS_OK;
 }

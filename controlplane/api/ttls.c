@@ -148,29 +148,45 @@ find_ttl(struct api_request *request, int type, struct search **out,
 /* ------------------------------------------------------------- handlers */
 
 static enum ps_rc
-list_ttl(void *arg, const struct ps_rule_def *rule)
+list_bare(void *arg, const struct ps_rule_def *rule)
 {
     put_ttl(arg, rule);
     return PS_OK;
 }
 
-/* A bare array; a cache has at most PS_DB_RULES_MAX rules. */
+static enum ps_rc
+list_ttl(void *arg, const struct ps_rule_def *rule)
+{
+    struct api_list *list = arg;
+    if (api_list_row_rule(list, rule))
+        put_ttl(&list->request->out, rule);
+    return PS_OK;
+}
+
+/* A bare array of all of them, at most PS_DB_RULES_MAX, when nobody asks for
+ * pages. */
 enum ps_rc
 api_list_ttls(struct api_request *request, struct ps_err *err)
 {
-    static const char *const names[] = {NULL};
+    struct api_list list = {.name = "cache-ttls", .keys = 3};
     struct ps_db *db = request->api->conf.db;
+    struct ps_buf *out = &request->out;
     struct ps_cache_def def;
-    enum ps_rc rc = api_only_params(request, names, err);
+    enum ps_rc rc = api_list_begin(request, &list, err);
     if (rc == PS_OK)
         rc = ps_db_cache_get(db, request->param, &def, err);
     if (rc != PS_OK)
         return rc;
     ps_def_done(&def);
-    api_open(&request->out, NULL, '[');
-    rc =
-        ps_db_rule_each(db, request->param, NULL, list_ttl, &request->out, err);
-    api_close(&request->out, ']');
+    if (!request->query || !request->query[0]) {
+        api_open(out, NULL, '[');
+        rc = ps_db_rule_each(db, request->param, NULL, list_bare, out, err);
+        api_close(out, ']');
+        return rc;
+    }
+    api_list_open(&list);
+    rc = ps_db_rule_each(db, request->param, &list.page, list_ttl, &list, err);
+    api_list_close(&list);
     return rc;
 }
 

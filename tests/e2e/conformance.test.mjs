@@ -146,6 +146,8 @@ suite('control plane against its description', () => {
     await ok(201, 'POST', `${where}/cache-ttls`, ttl, { headers: { 'idempotency-key': 't', 'if-none-match': '*' } });
     for (let i = 0; i < 2; i++) await ok(200, 'POST', `${where}/cache-ttls`, { ...ttl, value: 61 }, { headers: { 'idempotency-key': 't2', 'if-match': one.headers.etag } });
     await ok(200, 'GET', `${where}/cache-ttls`);
+    const beyond = (await ok(200, 'GET', `${where}/cache-ttls?limit=1`)).body.next;
+    await ok(200, 'GET', `${where}/cache-ttls?cursor=${beyond}`);
     await ok(200, 'GET', `${where}/cache-ttls/orders`);
     await ok(200, 'PATCH', `${where}/cache-ttls/orders`, { value: 5, name: 'five' }, { headers: { 'if-match': '*' } });
     const region = { name: 'spare', description: 'd' };

@@ -285,7 +285,7 @@ suite('REST', () => {
       }
     });
     // Every list, and what tells its items apart.
-    const lists = () => [['/v1/caches', 'id'], [`/v1/caches/${cache.id}/rules`, 'id'], ['/v1/regions', 'name'], ['/v1/tokens', 'id'],
+    const lists = () => [['/v1/caches', 'id'], [`/v1/caches/${cache.id}/rules`, 'id'], [`/v1/caches/${cache.id}/cache-ttls`, 'ruleId'], ['/v1/regions', 'name'], ['/v1/tokens', 'id'],
       ['/v1/join-tokens', 'id'], ['/v1/audit', 'number'], ['/v1/stats', 'cacheId']];
     async function walk(where, limit, between = async () => {}) {
       const items = [];
