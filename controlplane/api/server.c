@@ -28,6 +28,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -378,6 +380,9 @@ listen_on(const char *address, int *out, struct ps_err *err)
     int on = 1;
     if (fd < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        /* Connections have it from here. Head and body are two writes: a reply
+         * would wait for the client's delayed acknowledgement. */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
         bind(fd, list->ai_addr, list->ai_addrlen) != 0 ||
         listen(fd, 128) != 0) {
         int why = errno;
