@@ -11,6 +11,7 @@ import { TdsServer } from './lib/tds.mjs';
 
 const sentences = {
   expired: /certificate has expired/,
+  notYet: /certificate is not valid yet/,
   wrongName: /certificate is for another host name/,
   unknownCa: /signed by a CA that is not trusted/,
   selfSigned: /signed by itself/,
@@ -59,7 +60,8 @@ suite('TLS with the database', () => {
     theirs = await Authority.create('theirs');
     issued.good = await ours.issue();
     issued.wrongName = await ours.issue({ names: ['DNS:elsewhere.example'] });
-    issued.expired = await ours.issue({ days: -1 });
+    issued.expired = await ours.issue({ from: -2, days: 1 });
+    issued.notYet = await ours.issue({ from: 1, days: 1 });
     issued.unknownCa = await theirs.issue();
     issued.selfSigned = await Authority.selfSigned();
   });
@@ -120,6 +122,10 @@ suite('TLS with the database', () => {
         }, { what: 'the reachability test' });
         assert.equal(result.code, 'origin_cert');
         assert.match(result.advice, sentences.expired);
+        await db.useCertificate(issued.notYet);
+        await fails(sentences.notYet, 'verify-full', ours.pem);
+        await fails(sentences.notYet, 'verify-ca', ours.pem);
+        await works('require', ours.pem);
         await db.useCertificate(issued.unknownCa);
         await fails(sentences.unknownCa, 'verify-full', ours.pem);
         await works('verify-full', theirs.pem);
