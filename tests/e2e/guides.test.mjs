@@ -219,6 +219,7 @@ psctl cache delete orders --yes
       'curl 127.0.0.1:7680/log-levels': { then: (done) => assert.match(done.stdout, /^info$/m) },
       'curl -X PUT --data info,link=debug 127.0.0.1:7680/log-levels': { then: (done) => assert.match(done.stdout, /link=debug/) },
       'psctl stats': {},
+      'psctl cache show': { run: (text, cwd) => place.sh(`${text} shop`, { cwd }), then: (done) => assert.match(done.stdout, /db\.example\.com/) },
     },
   };
 
