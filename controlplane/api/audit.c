@@ -30,6 +30,19 @@ has_before(const struct api_request *request)
            strcmp(last, "/cache-ttls") == 0;
 }
 
+/* The path whose GET shows what is to change: its own, but a rule that is named
+ * by type and key (".../cache-ttls/TABLE/items") is read by its key. */
+static char *
+path_of_before(const struct api_request *request)
+{
+    char *path = strdup(request->path);
+    if (!path || !request->word[0])
+        return path;
+    char *key = path + (request->key.ptr - request->path);
+    memmove(key - strlen(request->word) - 1, key, strlen(key) + 1);
+    return path;
+}
+
 struct ps_audit *
 api_audit_begin(struct api_request *request, const char *method,
                 struct ps_err *err)
@@ -39,9 +52,10 @@ api_audit_begin(struct api_request *request, const char *method,
         (void)ps_err_set(err, PS_NO_MEMORY, NULL);
         return NULL;
     }
+    char *path = path_of_before(request);
     struct api_request look = {.api = request->api,
                                .method = API_GET,
-                               .path = request->path,
+                               .path = path ? path : request->path,
                                .token = request->token};
     entry->at_ms = ps_wall_ms();
     snprintf(entry->token_id, sizeof(entry->token_id), "%s", request->token.id);
@@ -54,6 +68,7 @@ api_audit_begin(struct api_request *request, const char *method,
             keep(entry->before, ps_buf_str(&look.out));
         api_request_done(&look);
     }
+    free(path);
     if (ps_db_audit_begin(request->api->conf.db, entry, err) != PS_OK) {
         free(entry);
         return NULL;

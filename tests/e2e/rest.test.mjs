@@ -499,6 +499,8 @@ suite('REST', () => {
       await ok(404, 'DELETE', `${base}/cache-ttls/QUERY/${encodeURIComponent(sql)}`);
       await ok(204, 'DELETE', `${base}/cache-ttls/TEMPLATE/${encodeURIComponent(sql)}`);
       await ok(204, 'DELETE', `${base}/cache-ttls/TABLE/shop.items`);
+      const [entry] = (await ok(200, 'GET', '/v1/audit?limit=1')).body.items;
+      assert.deepEqual([entry.method, entry.status, entry.before.key, entry.before.value], ['DELETE', 204, 'shop.items', 60]);
       assert.deepEqual(await rules(), []);
     });
 

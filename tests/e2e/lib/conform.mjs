@@ -2,6 +2,7 @@
 // a test has with a control plane or an agent: the reply's status, headers and
 // body must be described, and a request that was accepted must be allowed. What
 // is not in a description fails, an unknown field too.
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -9,7 +10,25 @@ import YAML from 'yaml';
 
 const methods = ['get', 'post', 'put', 'patch', 'delete'];
 
-export const read = (name) => YAML.parse(fs.readFileSync(new URL(`../../../proto/${name}`, import.meta.url), 'utf8'));
+// The description; what its YAML says is kept for the next test file, because
+// reading YAML takes a third of a second.
+export function read(name) {
+  const text = fs.readFileSync(new URL(`../../../proto/${name}`, import.meta.url), 'utf8');
+  const kept = new URL(`../node_modules/.cache/portside/${name}.json`, import.meta.url);
+  const hash = crypto.createHash('sha256').update(text).digest('hex');
+  try {
+    const one = JSON.parse(fs.readFileSync(kept, 'utf8'));
+    if (one.hash === hash) return one.doc;
+  } catch { /* none yet */ }
+  const doc = YAML.parse(text);
+  try {
+    fs.mkdirSync(new URL('./', kept), { recursive: true });
+    const fresh = new URL(`${kept.href}.${process.pid}`);
+    fs.writeFileSync(fresh, JSON.stringify({ hash, doc }));
+    fs.renameSync(fresh, kept);
+  } catch { /* it is read again, then */ }
+  return doc;
+}
 
 // A schema that stands alone: references put in, parts of allOf made one, and
 // objects closed. `x-at` of a property says where it is described.
@@ -104,9 +123,21 @@ export class Contract {
     return one;
   }
 
+  // Made when it is first asked for: a test uses few of the calls.
   #compile(schema, at) {
-    const flat = flatten(this.doc, schema, at);
-    return { flat, validate: this.ajv.compile(flat) };
+    const { doc, ajv } = this;
+    return {
+      get flat() {
+        const flat = flatten(doc, schema, at);
+        Object.defineProperty(this, 'flat', { value: flat });
+        return flat;
+      },
+      get validate() {
+        const validate = ajv.compile(this.flat);
+        Object.defineProperty(this, 'validate', { value: validate });
+        return validate;
+      },
+    };
   }
 
   // [[kind, name]] of all that is described.
@@ -140,9 +171,9 @@ export class Contract {
     for (const s of [...(schema?.oneOf ?? []), ...(schema?.anyOf ?? [])]) this.#note(s, value);
   }
 
-  #require({ flat, validate }, value, what, exchange) {
-    if (validate(value)) { this.#note(flat, value); return; }
-    throw new Error(`${what} is not as described: ${this.ajv.errorsText(validate.errors)}\n${exchange}`);
+  #require(check, value, what, exchange) {
+    if (check.validate(value)) { this.#note(check.flat, value); return; }
+    throw new Error(`${what} is not as described: ${this.ajv.errorsText(check.validate.errors)}\n${exchange}`);
   }
 
   // Throws when the exchange is not as described. request: { method, url,
