@@ -22,10 +22,13 @@ struct ps_engine {
     unsigned n_held, n_started, n_abandoned, n_finished, n_done;
     bool last_no_cache, last_no_store, last_only_if_cached, last_has_max_age;
     uint64_t last_max_age_ms, last_stale_if_error_ms;
+    unsigned n_parts, n_parts_freed;
     char last_sql[256], last_source[64], last_user[64];
 };
 
 /* Answers the oldest held request. */
 void ps_stub_finish(struct ps_engine *engine);
+/* A part of the answer to the oldest held request; text stays the test's. */
+void ps_stub_part(struct ps_engine *engine, const char *text);
 
 #endif
