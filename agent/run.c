@@ -104,6 +104,19 @@ on_reconfigured(void *arg)
 }
 
 static void
+on_switched_off(void *arg, const char *cache_id, uint64_t fingerprint,
+                uint32_t n_stale, uint32_t n_verified)
+{
+    struct agent *a = arg;
+    struct ps_uplink_notice notice = {.kind = PS_NOTICE_TEMPLATE_OFF,
+                                      .template_id = fingerprint,
+                                      .amount = n_stale,
+                                      .of = n_verified};
+    snprintf(notice.cache_id, sizeof(notice.cache_id), "%s", cache_id);
+    ps_uplink_notice(a->uplink, &notice);
+}
+
+static void
 on_drain(void *arg, bool wanted)
 {
     struct agent *a = arg;
@@ -339,6 +352,8 @@ make_core(struct agent *a, struct ps_err *err)
         .stale_permille = (unsigned)s->stale_permille,
         .max_principals = (size_t)s->max_principals,
         .max_waiters = (unsigned)s->max_waiters,
+        .switched_off = on_switched_off,
+        .arg = a,
         .tracer = a->tracer,
         .tally = a->tally};
     a->engine = ps_engine_new(&engine);

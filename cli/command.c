@@ -27,6 +27,7 @@ static const struct ps_command *const tables[] = {
     ps_query_commands,
     ps_stats_commands,
     ps_audit_commands,
+    ps_events_commands,
     ps_status_commands,
 };
 /* clang-format on */

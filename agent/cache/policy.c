@@ -335,13 +335,14 @@ ps_policy_verify(struct ps_policy *policy, const struct ps_policy_ask *a,
     return true;
 }
 
-void
+bool
 ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
                 const struct ps_entry *old, struct ps_str body)
 {
     PS_CHECK_OBJ(policy, POLICY_MAGIC);
     if (!ps_entry_valid(old))
-        return;
+        return false;
+    bool fell = false;
     bool same = ps_str_eq(ps_entry_body(old), body);
     uint64_t born_us = PS_MIN(ps_entry_born_us(old), a->now_us);
     pthread_mutex_lock(&policy->mutex);
@@ -357,10 +358,12 @@ ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
             t->falls = 0;
         policy->stats.same++;
     } else if (t) {
-        policy->stats.switched_off += learn_changed(policy, t, a);
+        fell = learn_changed(policy, t, a);
+        policy->stats.switched_off += fell;
         policy->stats.changed++;
     }
     pthread_mutex_unlock(&policy->mutex);
+    return fell;
 }
 
 void

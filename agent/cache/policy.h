@@ -76,9 +76,10 @@ uint64_t ps_policy_expires_us(const struct ps_key *key, uint64_t born_us,
 /*
  * An expired answer (PS_ENTRY_EXPIRED when it was looked up) has been fetched
  * again: body is the new answer. Call before the put. Learns nothing when a
- * write was seen meanwhile (old is not valid any more).
+ * write was seen meanwhile (old is not valid any more). True: the template
+ * fell, nothing of it is kept for a while.
  */
-void ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
+bool ps_policy_learn(struct ps_policy *policy, const struct ps_policy_ask *a,
                      const struct ps_entry *old, struct ps_str body);
 
 /*

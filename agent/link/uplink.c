@@ -141,6 +141,8 @@ on_heartbeat(struct ps_uplink_call *call, const Portside__Reply *reply)
             h->restricted ? h->restricted_max_age_ms * 1000 : UINT64_MAX;
     }
     ps_uplink_try_lease(u);
+    ps_notices_lease(u);
+    ps_notices_known(u, h->noticed);
     u->conf.drain(u->conf.arg, h->draining);
     ps_uplink_on_newest(u, epoch, h->newest);
     ps_uplink_want_config(u, h->config_version);
@@ -176,6 +178,7 @@ void
 ps_uplink_heartbeat(struct ps_uplink *u)
 {
     struct resting resting;
+    struct ps_told_notices told;
     Portside__Heartbeat beat;
     portside__heartbeat__init(&beat);
     Portside__Call call;
@@ -187,6 +190,7 @@ ps_uplink_heartbeat(struct ps_uplink *u)
     beat.config_version = u->config_version;
     tell_resting(u, &resting, &beat);
     beat.drain = u->conf.drained(u->conf.arg, &beat.busy);
+    ps_notices_tell(u, &told, &beat);
     call.body_case = PORTSIDE__CALL__BODY_HEARTBEAT;
     call.heartbeat = &beat;
     ps_uplink_call(u, &call, (unsigned)u->lease_ms, NULL, on_heartbeat);
@@ -196,6 +200,7 @@ static void
 on_heartbeat_timer(void *arg)
 {
     struct ps_uplink *u = arg;
+    ps_notices_lease(u);
     ps_uplink_heartbeat(u);
     ps_timer_start_ms(&u->heartbeat_timer, u->heartbeat_ms);
 }
@@ -425,6 +430,7 @@ ps_uplink_new(struct ps_uplink **out, const struct ps_uplink_conf *conf,
     u->magic = PS_UPLINK_MAGIC;
     u->conf = *conf;
     ps_uuid_make(u->instance);
+    pthread_mutex_init(&u->notices.lock, NULL);
     u->lease_ms = 2000;
     u->heartbeat_ms = 400;
     u->hello_delay_ms = HELLO_DELAY_MIN_MS;
@@ -504,6 +510,7 @@ ps_uplink_free(struct ps_uplink **uplink)
     free(u->endpoint);
     free(u->session_id);
     free(u->session_secret);
+    pthread_mutex_destroy(&u->notices.lock);
     u->magic = 0;
     free(u);
     *uplink = NULL;

@@ -88,6 +88,20 @@ void ps_uplink_goodbye(struct ps_uplink *uplink, uint64_t timeout_ms,
 /* The loop no longer runs. Waits for probes under way. */
 void ps_uplink_free(struct ps_uplink **uplink);
 
+/* What only this agent sees, for the list of events. Copied; any thread. */
+enum ps_notice_kind {
+    /* amount of `of` checked answers were stale; of 0: they change too often */
+    PS_NOTICE_TEMPLATE_OFF = 1,
+    PS_NOTICE_LEASE_LOST = 2 /* for amount ms */
+};
+struct ps_uplink_notice {
+    enum ps_notice_kind kind;
+    char cache_id[37];
+    uint64_t template_id, amount, of;
+};
+void ps_uplink_notice(struct ps_uplink *uplink,
+                      const struct ps_uplink_notice *notice);
+
 /* NULL when all is well, else why this agent answers from the origin only;
  * static text. Any thread. */
 const char *ps_uplink_trouble(struct ps_uplink *uplink);

@@ -32,6 +32,30 @@ enum {
 struct ps_prober;
 struct ps_teller;
 
+enum {
+    PS_NOTICES_MAX = 64, /* that wait */
+    PS_NOTICES_TOLD = 16 /* in one heartbeat */
+};
+struct ps_kept_notice {
+    struct ps_uplink_notice notice;
+    uint64_t number, at_ms;
+};
+struct ps_notices {
+    pthread_mutex_t lock;
+    struct ps_kept_notice list[PS_NOTICES_MAX]; /* by number */
+    size_t count;
+    uint64_t last; /* number given */
+    /* Loop's thread: */
+    bool had_lease;
+    uint64_t lost_us; /* 0: it has a lease, or never had */
+};
+/* What a heartbeat points to while it is packed. */
+struct ps_told_notices {
+    Portside__Notice messages[PS_NOTICES_TOLD];
+    Portside__Notice *list[PS_NOTICES_TOLD];
+    char cache_ids[PS_NOTICES_TOLD][37];
+};
+
 struct ps_uplink {
     unsigned magic;
     struct ps_uplink_conf conf;
@@ -74,6 +98,7 @@ struct ps_uplink {
     /* Until when writes of unknown outcome may take effect; monotonic. */
     _Atomic uint64_t unsettled_until_ms;
 
+    struct ps_notices notices;
     struct ps_prober *prober;
     struct ps_teller *teller; /* NULL: without collector */
 
@@ -108,6 +133,13 @@ void ps_uplink_say_hello(struct ps_uplink *uplink, uint64_t delay_ms);
 void ps_uplink_heartbeat(struct ps_uplink *uplink);
 /* The log position moved: a held-back lease may run now. */
 void ps_uplink_try_lease(struct ps_uplink *uplink);
+
+/* notices.c */
+void ps_notices_tell(struct ps_uplink *uplink, struct ps_told_notices *told,
+                     Portside__Heartbeat *beat);
+void ps_notices_known(struct ps_uplink *uplink, uint64_t up_to);
+/* Has the lease ended, or come back? With every heartbeat. */
+void ps_notices_lease(struct ps_uplink *uplink);
 
 /* log.c */
 void ps_uplink_drop_all(struct ps_uplink *uplink);

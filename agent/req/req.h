@@ -291,8 +291,14 @@ struct ps_engine_conf {
     unsigned stale_permille;  /* answers that may be stale in automatic mode,
                                  while writes go past Portside; 0: 10 */
     struct ps_tracer *tracer; /* outlives the engine; NULL: off */
-    struct ps_tally *tally;   /* n_loops; outlives the engine. NULL: nothing is
-                                 counted by template */
+    /* A template's answers are not kept for a while: n_stale of n_verified that
+     * were checked were stale with no write seen, or (0 of 0) refetched ones
+     * change too often. Any loop. NULL: nobody wants to know. */
+    void (*switched_off)(void *arg, const char *cache_id, uint64_t fingerprint,
+                         uint32_t n_stale, uint32_t n_verified);
+    void *arg;
+    struct ps_tally *tally; /* n_loops; outlives the engine. NULL: nothing is
+                               counted by template */
 };
 /* Makes store, spaces, policy, catalogues, principals and the loops' pools.
  * NULL without memory. */

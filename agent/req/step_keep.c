@@ -93,7 +93,11 @@ learn(struct ps_run *run)
         (run->rule.found && run->rule.mode != PS_RULE_AUTO))
         return;
     const struct ps_policy_ask ask = ps_run_policy_ask(run);
-    ps_policy_learn(run->engine->policy, &ask, run->old, run->req->reply.body);
+    const struct ps_engine_conf *conf = &run->engine->conf;
+    if (ps_policy_learn(run->engine->policy, &ask, run->old,
+                        run->req->reply.body) &&
+        conf->switched_off)
+        conf->switched_off(conf->arg, run->conf->id, ask.fingerprint, 0, 0);
 }
 
 static struct ps_entry *

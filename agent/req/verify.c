@@ -46,6 +46,10 @@ ps_run_verify(struct ps_run *run)
                 : "clients say how long it is kept, so it still is");
     if (!found.switched_off)
         return;
+    if (engine->conf.switched_off)
+        engine->conf.switched_off(engine->conf.arg, run->conf->id,
+                                  ask.fingerprint, found.n_stale,
+                                  found.n_verified);
     /* What is kept of it goes too; of the rest there will be new answers. */
     ps_store_drop(engine->store, ps_str_of(run->conf->id));
     run->keep = false;

@@ -73,6 +73,8 @@ struct api_request {
     /* What is to follow once the change is on disk; see api_follow(). */
     unsigned follow;
     char changed[37]; /* id of the cache */
+    bool rule_changed;
+    char changed_name[65]; /* of one that is gone; else "" */
     bool held;
     struct ps_ask *ask; /* what a held one waits for; cancelled at the end */
     /* By the router: */
@@ -183,7 +185,8 @@ enum api_follow {
     API_TELL = 1,       /* agents: the configuration has a new version */
     API_INVALIDATE = 2, /* the cache's answers */
     API_PROBE = 4,      /* a reachability run */
-    API_FORGET = 8      /* the cache's statistics */
+    API_FORGET = 8,     /* the cache's statistics: it is gone */
+    API_CREATED = 16    /* for the list of events */
 };
 /* caches.c: does what request->follow says. The change is on disk: what fails
  * here is only logged. */
@@ -208,6 +211,8 @@ PS_MUST_USE enum ps_rc api_read_cache(const json_t *body, bool create,
 void api_cache_changed(struct api_request *request,
                        const struct ps_cache_def *old,
                        const struct ps_cache_def *def);
+/* One of the cache's rules was, or is gone. */
+void api_rule_changed(struct api_request *request, const char *cache_id);
 /* definition.c */
 api_handler api_get_definition, api_update_definition;
 /* All rules of a cache, as sent with its definition; freed with
@@ -230,6 +235,8 @@ PS_MUST_USE enum ps_rc api_put_rules(struct api_request *request,
 api_handler api_purge_cache;
 /* explain.c */
 api_handler api_explain;
+/* events.c */
+api_handler api_list_events;
 /* rules.c */
 /* body into rule, whose id, cache and times are set. */
 PS_MUST_USE enum ps_rc

@@ -212,6 +212,25 @@ start_probe(struct ps_api *api, const char *id)
                 err.message);
 }
 
+/* For the list of events: who changed what. */
+static void
+note_change(struct api_request *request)
+{
+    struct ps_fleet *fleet = request->api->conf.fleet;
+    const char *name = request->changed_name;
+    const struct ps_event_about about = {.cache_id = request->changed,
+                                         .cache_name = name[0] ? name : NULL};
+    const char *who = request->token.name;
+    if (request->follow & API_CREATED)
+        ps_fleet_note(fleet, PS_EVENT_CACHE_CREATED, &about, "by %s", who);
+    else if (request->follow & API_FORGET)
+        ps_fleet_note(fleet, PS_EVENT_CACHE_DELETED, &about, "by %s", who);
+    else
+        ps_fleet_note(fleet, PS_EVENT_CACHE_CHANGED, &about, "%s by %s",
+                      request->rule_changed ? "its rules" : "its settings",
+                      who);
+}
+
 void
 api_follow(struct api_request *request)
 {
@@ -221,6 +240,8 @@ api_follow(struct api_request *request)
     uint64_t number;
     if (request->follow & API_TELL)
         ps_fleet_config_changed(api->conf.fleet);
+    if (request->follow & API_TELL && id[0])
+        note_change(request);
     if (request->follow & API_INVALIDATE &&
         ps_fleet_purge(api->conf.fleet, id, &number, NULL) != PS_OK)
         ps_warn("api", "cannot invalidate cache %s", id);
@@ -240,6 +261,13 @@ changed(struct api_request *request, const char *id, unsigned follow)
     snprintf(request->changed, sizeof(request->changed), "%.36s", id);
 }
 
+void
+api_rule_changed(struct api_request *request, const char *cache_id)
+{
+    changed(request, cache_id, API_TELL);
+    request->rule_changed = true;
+}
+
 /* Stores it, with its rules where some were sent. */
 static enum ps_rc
 create(struct api_request *request, struct ps_cache_def *def,
@@ -257,7 +285,7 @@ create(struct api_request *request, struct ps_cache_def *def,
     if (rc != PS_OK)
         return rc;
     ps_info("api", "created cache %s", def->id);
-    changed(request, def->id, API_TELL | API_PROBE);
+    changed(request, def->id, API_TELL | API_PROBE | API_CREATED);
     api_tag_revision(request, def->revision);
     request->status = 201;
     snprintf(request->location, sizeof(request->location), "/v1/caches/%s",
@@ -354,7 +382,14 @@ enum ps_rc
 api_delete_cache(struct api_request *request, struct ps_err *err)
 {
     struct ps_api *api = request->api;
-    enum ps_rc rc = ps_db_cache_delete(api->conf.db, request->param, err);
+    struct ps_cache_def def;
+    enum ps_rc rc = ps_db_cache_get(api->conf.db, request->param, &def, err);
+    if (rc != PS_OK)
+        return rc;
+    snprintf(request->changed_name, sizeof(request->changed_name), "%s",
+             def.name);
+    ps_def_done(&def);
+    rc = ps_db_cache_delete(api->conf.db, request->param, err);
     if (rc != PS_OK)
         return rc;
     ps_info("api", "deleted cache %s", request->param);

@@ -65,6 +65,7 @@ static const struct route {
     {API_DELETE, "/v1/caches/{}/cache-ttls/{word}/{key}", api_delete_ttl, OPERATOR, NO_BODY, SAME},
     {API_GET, "/v1/rules/{}", api_get_rule, VIEWER, NO_BODY, SAME},
     {API_DELETE, "/v1/rules/{}", api_delete_rule, OPERATOR, NO_BODY, SAME},
+    {API_GET, "/v1/events", api_list_events, VIEWER, NO_BODY, SAME},
     {API_GET, "/v1/audit", api_list_audit, ADMIN, NO_BODY, SAME},
     {API_GET, "/v1/regions", api_list_regions, VIEWER, NO_BODY, SAME},
     {API_POST, "/v1/regions", api_create_region, ADMIN, MUST_BODY, CREATES},

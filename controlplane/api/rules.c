@@ -214,7 +214,7 @@ api_put_rule(struct api_request *request, struct ps_rule_def *rule,
         return rc;
     ps_info("api", "%s rule %s of cache %s", created ? "created" : "changed",
             rule->id, rule->cache_id);
-    request->follow = API_TELL;
+    api_rule_changed(request, rule->cache_id);
     request->status = created ? 201 : 200;
     api_tag_revision(request, rule->revision);
     return PS_OK;
@@ -271,7 +271,7 @@ api_delete_rule(struct api_request *request, struct ps_err *err)
     if (rc != PS_OK)
         return rc;
     ps_info("api", "deleted rule %s", request->param);
-    request->follow = API_TELL;
+    api_rule_changed(request, rule.cache_id);
     request->status = 204;
     return PS_OK;
 }

@@ -344,7 +344,7 @@ api_update_ttl(struct api_request *request, struct ps_err *err)
     if (rc == PS_OK) {
         ps_info("api", "changed rule %s of cache %s", s->rule.id,
                 s->rule.cache_id);
-        request->follow = API_TELL;
+        api_rule_changed(request, s->rule.cache_id);
         put_ttl(&request->out, &s->rule);
         api_tag_revision(request, s->rule.revision);
     }
@@ -368,7 +368,7 @@ api_delete_ttl(struct api_request *request, struct ps_err *err)
         ps_db_rule_delete(request->api->conf.db, s->rule.id, ps_wall_ms(), err);
     if (rc == PS_OK) {
         ps_info("api", "deleted rule %s", s->rule.id);
-        request->follow = API_TELL;
+        api_rule_changed(request, s->rule.cache_id);
         request->status = 204;
     }
     free(s);

@@ -14,6 +14,7 @@
 #include "common/tls.h"
 #include "controlplane/fleet/fleet_private.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum {
@@ -25,8 +26,10 @@ struct ps_ask {
     struct ps_fleet *fleet;
     struct ps_timer timer;
     char id[37];
-    bool explains;   /* else it purges */
-    uint64_t number; /* of the log; 0: none */
+    bool explains; /* else it purges */
+    char cache_id[37];
+    const char *what; /* of a purge: static text */
+    uint64_t number;  /* of the log; 0: none */
     struct ps_ask_result *results;
     char **json; /* of each, owned; NULL: none */
     size_t n, n_open;
@@ -62,10 +65,27 @@ look_at_applied(struct ps_ask *ask)
 }
 
 static void
+note_purge(const struct ps_ask *ask)
+{
+    const struct ps_event_about about = {.cache_id = ask->cache_id};
+    size_t done = 0;
+    uint64_t entries = 0;
+    for (size_t i = 0; i < ask->n; i++) {
+        done += ask->results[i].state == PS_ASK_DONE;
+        entries += ask->results[i].purge.entries;
+    }
+    ps_fleet_note(ask->fleet, PS_EVENT_PURGE, &about,
+                  "%s, on %zu of %zu agents, %" PRIu64 " entries dropped",
+                  ask->what, done, ask->n, entries);
+}
+
+static void
 finish(void *arg)
 {
     struct ps_ask *ask = arg;
     look_at_applied(ask);
+    if (!ask->explains)
+        note_purge(ask);
     const struct ps_ask_end end = {
         .number = ask->number, .results = ask->results, .n = ask->n};
     if (ask->fn)
@@ -149,6 +169,13 @@ ask_new(struct ps_fleet *fleet, ps_ask_fn *fn, void *arg, struct ps_err *err)
     return ask;
 }
 
+static const char *const purge_names[] = {
+    [PS_FLEET_PURGE_CACHE] = "the whole cache",
+    [PS_FLEET_PURGE_TABLE] = "a table",
+    [PS_FLEET_PURGE_TEMPLATE] = "a template",
+    [PS_FLEET_PURGE_QUERY] = "a query",
+};
+
 enum ps_rc
 ps_fleet_purge_ask(struct ps_fleet *fleet, const struct ps_fleet_purge *purge,
                    ps_ask_fn *fn, void *arg, struct ps_ask **out,
@@ -161,6 +188,8 @@ ps_fleet_purge_ask(struct ps_fleet *fleet, const struct ps_fleet_purge *purge,
     Portside__Invalidation item = PORTSIDE__INVALIDATION__INIT;
     Portside__Invalidation *items[] = {&item};
     Portside__Purge message = PORTSIDE__PURGE__INIT;
+    fleet_text(ask->cache_id, sizeof(ask->cache_id), purge->cache_id);
+    ask->what = purge_names[purge->kind];
     item.cache_id = message.cache_id = fleet_lend(purge->cache_id);
     message.ask_id = ask->id;
     message.kind = (Portside__PurgeKind)purge->kind;

@@ -90,6 +90,8 @@ note_hello(struct ps_fleet *fleet, struct ps_member *member,
                 row.id, row.name, (long long)ms,
                 (unsigned long long)fleet->conf.lease_ms);
     }
+    if (strcmp(row.instance, body->instance) != 0)
+        member->noticed = 0;
     fleet_text(row.instance, sizeof(row.instance), body->instance);
     row.open = true;
     enum ps_rc rc = ps_db_agent_update(fleet->conf.db, &row, err);
@@ -135,6 +137,9 @@ on_hello(struct ps_fleet *fleet, void *call, const Portside__Hello *body)
     fleet_arm(fleet);
     ps_info("fleet", "agent %s (%s, region %s) is connected", member->agent.id,
             member->agent.name, member->agent.region);
+    const struct ps_event_about about = {.agent = &member->agent};
+    ps_fleet_note(fleet, PS_EVENT_AGENT_CONNECTED, &about, "version %s at %s",
+                  member->agent.version, member->agent.endpoint);
     Portside__HelloReply hello = PORTSIDE__HELLO_REPLY__INIT;
     hello.session_id = member->session_id;
     hello.session_secret = secret;
@@ -160,18 +165,23 @@ on_hello(struct ps_fleet *fleet, void *call, const Portside__Hello *body)
 
 /* What it says before it has been told counts for nothing. */
 static void
-note_drain(struct ps_member *member, const Portside__Heartbeat *body)
+note_drain(struct ps_fleet *fleet, struct ps_member *member,
+           const Portside__Heartbeat *body)
 {
     bool drained = member->agent.draining && body->drain == DRAINED;
-    if (drained && !member->drained)
+    if (drained && !member->drained) {
         ps_info("fleet", "agent %s (%s) is drained", member->agent.id,
                 member->agent.name);
+        fleet_note_agent(fleet, PS_EVENT_AGENT_DRAINED, member,
+                         "nothing is under way any more");
+    }
     member->drained = drained;
     member->busy = member->agent.draining ? body->busy : 0;
 }
 
 static void
-note_resting(struct ps_member *member, const Portside__Heartbeat *body)
+note_resting(struct ps_fleet *fleet, struct ps_member *member,
+             const Portside__Heartbeat *body)
 {
     struct ps_resting resting[PS_RESTING_MAX];
     size_t n = 0;
@@ -185,6 +195,7 @@ note_resting(struct ps_member *member, const Portside__Heartbeat *body)
         one->trying = told->trying;
         n++;
     }
+    fleet_note_resting(fleet, member, resting, n);
     ps_sessions_note_resting(member, resting, n);
 }
 
@@ -198,9 +209,9 @@ on_heartbeat(struct ps_fleet *fleet, struct ps_member *member, void *call,
     uint64_t applied = ours ? PS_MIN(body->applied, newest) : 0;
     ps_sessions_heartbeat(fleet->sessions, member, applied,
                           body->config_version, fleet_now(fleet));
-    note_resting(member, body);
+    note_resting(fleet, member, body);
     member->agent.last_seen_ms = ps_wall_ms();
-    note_drain(member, body);
+    note_drain(fleet, member, body);
     Portside__HeartbeatReply beat = PORTSIDE__HEARTBEAT_REPLY__INIT;
     beat.epoch = fleet->epoch;
     beat.newest = newest;
@@ -210,6 +221,7 @@ on_heartbeat(struct ps_fleet *fleet, struct ps_member *member, void *call,
     beat.restricted_max_age_ms = beat.restricted ? fleet->conf.lease_ms : 0;
     beat.renew_certificate = renewal_due(member);
     beat.draining = member->agent.draining;
+    beat.noticed = fleet_take_notices(fleet, member, body);
     Portside__Reply reply = PORTSIDE__REPLY__INIT;
     reply.body_case = PORTSIDE__REPLY__BODY_HEARTBEAT;
     reply.heartbeat = &beat;
@@ -227,6 +239,10 @@ on_goodbye(struct ps_fleet *fleet, struct ps_member *member, void *call,
                                     body->unsettled_ms, fleet_now(fleet)));
     fleet_save(fleet, member);
     fleet_arm(fleet);
+    fleet_note_agent(fleet, PS_EVENT_AGENT_STOPPED, member,
+                     body->clean ? "it said goodbye"
+                                 : "it stopped with a write of unknown outcome "
+                                   "and counts as lost");
     if (body->clean && body->unsettled_ms)
         ps_warn("fleet",
                 "agent %s (%s) said goodbye; a write of unknown outcome may "

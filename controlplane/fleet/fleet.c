@@ -139,12 +139,15 @@ on_lost(void *arg, struct ps_member *member)
             member->agent.id, member->agent.name, member->agent.region,
             (unsigned long long)fleet->conf.lease_ms);
     fleet_save(fleet, member);
+    fleet_note_agent(fleet, PS_EVENT_AGENT_LOST, member,
+                     "no heartbeat and no goodbye: it may still run");
 }
 
 void
 fleet_arm(struct ps_fleet *fleet)
 {
     uint64_t due = ps_sessions_next_due(fleet->sessions);
+    fleet_note_restricted(fleet);
     uint64_t now = fleet_now(fleet);
     if (due == UINT64_MAX)
         ps_timer_stop(&fleet->expire);
@@ -318,6 +321,11 @@ ps_fleet_drain(struct ps_fleet *fleet, const char *id, bool draining,
     member->drained = false;
     ps_info("fleet", "agent %s (%s) %s", id, member->agent.name,
             draining ? "is to be drained" : "is to serve again");
+    fleet_note_agent(
+        fleet, draining ? PS_EVENT_AGENT_DRAINING : PS_EVENT_AGENT_SERVING,
+        member,
+        draining ? "it is being taken out of service"
+                 : "it is taken back into service");
     return PS_OK;
 }
 
@@ -334,6 +342,7 @@ ps_fleet_revoke(struct ps_fleet *fleet, const char *id, struct ps_err *err)
         return PS_OK;
     member->agent.revoked_ms = now_ms;
     ps_warn("fleet", "agent %s (%s) is revoked", id, member->agent.name);
+    fleet_note_agent(fleet, PS_EVENT_AGENT_REVOKED, member, "for good");
     enum ps_flush flush = ps_sessions_revoke(
         fleet->sessions, member, fleet_write_ms(fleet), fleet_now(fleet));
     fleet_save(fleet, member);

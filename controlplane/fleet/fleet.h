@@ -140,6 +140,17 @@ PS_MUST_USE enum ps_rc ps_fleet_explain_ask(struct ps_fleet *fleet,
                                             ps_ask_fn *fn, void *arg,
                                             struct ps_ask **ask,
                                             struct ps_err *err);
+/* What an event is about; members that do not matter are NULL or 0. */
+struct ps_event_about {
+    const struct ps_agent *agent;
+    const char *cache_id;
+    const char *cache_name; /* NULL: looked up */
+    uint64_t age_ms;        /* so long ago */
+};
+/* Writes down that it has happened. What fails is logged. */
+void ps_fleet_note(struct ps_fleet *fleet, enum ps_event_type type,
+                   const struct ps_event_about *about, const char *fmt, ...)
+    PS_PRINTF(4, 5);
 /* Asks every connected agent to try the cache's origin. */
 PS_MUST_USE enum ps_rc ps_fleet_probe(struct ps_fleet *fleet,
                                       const struct ps_cache_def *def,

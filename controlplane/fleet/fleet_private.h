@@ -33,6 +33,7 @@ struct ps_fleet {
     struct ps_buf snapshot; /* a packed reply, made when first asked for */
     uint64_t snapshot_version;
     uint64_t write_ms; /* of fleet_write_ms() */
+    bool restricted;   /* as last noted */
     struct ps_buf out; /* the message being packed */
 };
 
@@ -99,6 +100,18 @@ void fleet_answered(struct ps_fleet *fleet, const char *agent_id,
                     const Portside__Answer *body);
 /* Tells those who wait what there is. */
 void fleet_end_asks(struct ps_fleet *fleet);
+
+/* events.c */
+void fleet_note_agent(struct ps_fleet *fleet, enum ps_event_type type,
+                      const struct ps_member *member, const char *message);
+/* When it has begun or ended. */
+void fleet_note_restricted(struct ps_fleet *fleet);
+/* Before the member's own list becomes this one. */
+void fleet_note_resting(struct ps_fleet *fleet, const struct ps_member *member,
+                        const struct ps_resting *now, size_t n);
+/* The number up to which they have been taken. */
+uint64_t fleet_take_notices(struct ps_fleet *fleet, struct ps_member *member,
+                            const Portside__Heartbeat *body);
 
 /* Copies what is valid UTF-8 and fits, with a NUL. */
 void fleet_text(char *out, size_t size, const char *text);

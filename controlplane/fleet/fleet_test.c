@@ -1262,6 +1262,118 @@ a_question_reaches_agents_and_comes_back(void **state)
     assert_string_equal(x[0].json, "");
 }
 
+/* -------------------------------------------------------------- events */
+
+struct noted {
+    size_t n;
+    char last[257], agent[65];
+    int64_t at_ms;
+};
+
+static enum ps_rc
+note(void *arg, const struct ps_event *event)
+{
+    struct noted *seen = arg;
+    seen->n++;
+    seen->at_ms = event->at_ms;
+    memcpy(seen->last, event->message, sizeof(seen->last));
+    memcpy(seen->agent, event->agent_name, sizeof(seen->agent));
+    return PS_OK;
+}
+
+static struct noted
+events_of(struct world *w, const char *type)
+{
+    struct noted seen = {.n = 0};
+    const struct ps_event_ask ask = {.type = type, .caches = "", .limit = 100};
+    assert_int_equal(ps_db_event_each(w->db, &ask, note, &seen, NULL), PS_OK);
+    return seen;
+}
+
+/* A heartbeat with two notices; the number up to which they are known. */
+static uint64_t
+notice(struct world *w, struct peer *peer, uint64_t first)
+{
+    char cache_id[] = "c0a80101-0000-4000-8000-000000000009";
+    Portside__Notice told[2], *list[] = {&told[0], &told[1]};
+    for (size_t i = 0; i < PS_ARRAY_LEN(told); i++) {
+        portside__notice__init(&told[i]);
+        told[i].number = first + i;
+        told[i].kind = PORTSIDE__NOTICE_KIND__NOTICE_TEMPLATE_OFF;
+        told[i].cache_id = cache_id;
+        told[i].template_id = 0xab;
+        told[i].amount = first + i;
+        told[i].of = 10;
+        told[i].age_ms = 60000;
+    }
+    told[1].kind = (Portside__NoticeKind)99; /* of a newer agent */
+    Portside__Heartbeat body = PORTSIDE__HEARTBEAT__INIT;
+    body.epoch = peer->epoch;
+    body.n_notices = PS_ARRAY_LEN(told);
+    body.notices = list;
+    Portside__Call call = PORTSIDE__CALL__INIT;
+    call.body_case = PORTSIDE__CALL__BODY_HEARTBEAT;
+    call.heartbeat = &body;
+    Portside__Reply *reply = ask(w, peer, &call);
+    assert_string_equal(reply->code, "ok");
+    uint64_t noticed = reply->heartbeat->noticed;
+    done(reply);
+    return noticed;
+}
+
+static void
+what_agents_notice_is_an_event_once(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a");
+    hello(w, &a);
+    assert_int_equal(notice(w, &a, 1), 2);
+    assert_int_equal(notice(w, &a, 1), 2); /* its reply was lost */
+    struct noted off = events_of(w, "template_off");
+    assert_int_equal(off.n, 1);
+    assert_non_null(strstr(off.last, "00000000000000ab"));
+    assert_non_null(strstr(off.last, "1 of 10"));
+    assert_string_equal(off.agent, "a");
+    assert_in_range(off.at_ms, ps_wall_ms() - 70000, ps_wall_ms() - 60000);
+    assert_int_equal(notice(w, &a, 3), 4);
+    assert_int_equal(events_of(w, "template_off").n, 2);
+    /* The same process says hello again, then another one. */
+    hello(w, &a);
+    assert_int_equal(notice(w, &a, 3), 4);
+    assert_int_equal(events_of(w, "template_off").n, 2);
+    snprintf(a.instance, sizeof(a.instance), "two");
+    hello(w, &a);
+    assert_int_equal(notice(w, &a, 1), 2);
+    assert_int_equal(events_of(w, "template_off").n, 3);
+    assert_int_equal(events_of(w, "agent_connected").n, 3);
+}
+
+static void
+what_happens_to_agents_is_written_down(void **state)
+{
+    struct world *w = *state;
+    struct peer a = enroll(w, "a"), b = enroll(w, "b");
+    hello(w, &a);
+    hello(w, &b);
+    assert_int_equal(ps_fleet_drain(w->fleet, a.id, true, NULL), PS_OK);
+    assert_int_equal(events_of(w, "agent_draining").n, 1);
+    for (int i = 0; i < 10; i++) {
+        advance(w, HEARTBEAT);
+        done(beat(w, &a, 0));
+    }
+    assert_string_equal(events_of(w, "agent_lost").agent, "b");
+    assert_int_equal(events_of(w, "restricted").n, 1);
+    assert_int_equal(events_of(w, "unrestricted").n, 0);
+    hello(w, &b);
+    assert_int_equal(events_of(w, "unrestricted").n, 1);
+    goodbye_leaving(w, &b, true, 0);
+    assert_int_equal(events_of(w, "agent_stopped").n, 1);
+    assert_int_equal(ps_fleet_revoke(w->fleet, a.id, NULL), PS_OK);
+    assert_int_equal(events_of(w, "agent_revoked").n, 1);
+    struct ps_err err;
+    assert_int_equal(ps_fleet_drain(w->fleet, a.id, false, &err), PS_CONFLICT);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -1296,6 +1408,8 @@ main(void)
         T(a_purge_does_not_wait_for_ever),
         T(a_purge_of_nobody_is_over_at_once),
         T(a_question_reaches_agents_and_comes_back),
+        T(what_agents_notice_is_an_event_once),
+        T(what_happens_to_agents_is_written_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

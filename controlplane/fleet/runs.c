@@ -269,6 +269,29 @@ store_result(struct run *run, const struct ps_member *member,
     return rc;
 }
 
+/* When it is not what it was, or nobody knew. */
+static void
+note_reachability(const struct run *run, const struct ps_member *member,
+                  const Portside__ProbeResult *body)
+{
+    const struct ps_event_about about = {.agent = &member->agent,
+                                         .cache_id = run->cache_id};
+    struct ps_run_outcome before;
+    struct ps_err err;
+    if (ps_db_run_last_result(run->fleet->conf.db, run->cache_id,
+                              member->agent.id, run->id, &before,
+                              &err) != PS_OK ||
+        (before.known && before.ok == body->ok &&
+         (body->ok || strcmp(before.code, body->code) == 0)))
+        return;
+    if (body->ok)
+        ps_fleet_note(run->fleet, PS_EVENT_REACHABILITY, &about,
+                      "its database is reachable");
+    else
+        ps_fleet_note(run->fleet, PS_EVENT_REACHABILITY, &about,
+                      "its database is not reachable: %.32s", body->code);
+}
+
 enum ps_rc
 fleet_run_result(struct ps_fleet *fleet, struct ps_member *member,
                  const Portside__ProbeResult *body, struct ps_err *err)
@@ -290,6 +313,7 @@ fleet_run_result(struct ps_fleet *fleet, struct ps_member *member,
     if (rc != PS_OK || !body->done)
         return rc;
     target->done = true;
+    note_reachability(run, member, body);
     if (--run->n_open == 0)
         finish(run);
     return PS_OK;

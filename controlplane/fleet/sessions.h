@@ -85,8 +85,9 @@ struct ps_member {
     uint64_t config_version;
     struct ps_resting resting[PS_RESTING_MAX]; /* while connected */
     size_t n_resting;
-    bool drained;  /* it has nothing to do any more */
-    uint64_t busy; /* what it has, while it drains */
+    uint64_t noticed; /* up to this notice of its process */
+    bool drained;     /* it has nothing to do any more */
+    uint64_t busy;    /* what it has, while it drains */
     struct ps_published published[PS_PUBLISH_WINDOW];
     size_t published_next;
 };

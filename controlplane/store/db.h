@@ -388,4 +388,81 @@ PS_MUST_USE enum ps_rc ps_db_run_result_each(
     enum ps_rc (*fn)(void *arg, const struct ps_run_result *result), void *arg,
     struct ps_err *err);
 
+/* ---- events ---- */
+
+/* X(name, text, meaning): what happens in the fleet; texts are stable. */
+#define PS_EVENT_TABLE(X)                                                    \
+    X(AGENT_CONNECTED, "agent_connected", "an agent has said hello")         \
+    X(AGENT_STOPPED, "agent_stopped", "an agent has said goodbye")           \
+    X(AGENT_LOST, "agent_lost", "its heartbeats stopped without goodbye")    \
+    X(AGENT_DRAINING, "agent_draining", "it is to be taken out of service")  \
+    X(AGENT_DRAINED, "agent_drained", "it has nothing to do any more")       \
+    X(AGENT_SERVING, "agent_serving", "it is taken back into service")       \
+    X(AGENT_REVOKED, "agent_revoked", "it was ended for good")               \
+    X(LEASE_LOST, "lease_lost", "it served nothing from memory for a while") \
+    X(RESTRICTED, "restricted", "agents serve no old answers for now")       \
+    X(UNRESTRICTED, "unrestricted", "that is over")                          \
+    X(CACHE_CREATED, "cache_created", "a cache was made")                    \
+    X(CACHE_CHANGED, "cache_changed", "its settings or rules were changed")  \
+    X(CACHE_DELETED, "cache_deleted", "it was removed")                      \
+    X(REACHABILITY, "reachability", "an agent reaches its database, or not") \
+    X(BREAKER_OPEN, "breaker_open", "an agent leaves its database alone")    \
+    X(BREAKER_CLOSED, "breaker_closed", "it uses the database again")        \
+    X(TEMPLATE_OFF, "template_off", "answers of a template were too stale")  \
+    X(PURGE, "purge", "answers were purged")
+
+enum ps_event_type {
+#define X(name, text, meaning) PS_EVENT_##name,
+    PS_EVENT_TABLE(X)
+#undef X
+};
+/* Static. */
+const char *ps_event_text(enum ps_event_type type);
+bool ps_event_find(const char *text, enum ps_event_type *type);
+
+enum {
+    PS_DB_EVENTS_KEPT = 10000
+};
+#define PS_DB_EVENTS_MS (INT64_C(30) * 86400000)
+
+struct ps_event {
+    int64_t seq; /* 1, 2, 3 ... */
+    int64_t at_ms;
+    char type[24];
+    char agent_id[37], agent_name[65], region[33]; /* "": no agent's */
+    char cache_id[37], cache_name[129];            /* "": no cache's */
+    char message[257];
+};
+/* seq is given by the store. What is too old or too many goes. */
+PS_MUST_USE enum ps_rc ps_db_event_insert(struct ps_db *db,
+                                          const struct ps_event *event,
+                                          struct ps_err *err);
+struct ps_event_ask {
+    int64_t after;      /* those with a greater number */
+    int64_t since_ms;   /* wall; not older */
+    const char *type;   /* "": any */
+    const char *caches; /* ids by comma, and what is no cache's; "": all */
+    int64_t limit;
+    bool newest; /* the last `limit` of them instead of the first */
+};
+/* In the order in which they happened. */
+PS_MUST_USE enum ps_rc
+ps_db_event_each(struct ps_db *db, const struct ps_event_ask *ask,
+                 enum ps_rc (*fn)(void *arg, const struct ps_event *event),
+                 void *arg, struct ps_err *err);
+/* *seq stays where there is none. */
+PS_MUST_USE enum ps_rc ps_db_event_newest(struct ps_db *db, int64_t *seq,
+                                          struct ps_err *err);
+
+/* What an agent found out about a cache's origin in the last finished run that
+ * is not this one. */
+struct ps_run_outcome {
+    bool known, ok;
+    char code[33];
+};
+PS_MUST_USE enum ps_rc
+ps_db_run_last_result(struct ps_db *db, const char *cache_id,
+                      const char *agent_id, const char *but_run_id,
+                      struct ps_run_outcome *out, struct ps_err *err);
+
 #endif

@@ -136,6 +136,21 @@ enum {
       "source_address, target_address, server_version, advice, stages "        \
       "FROM run_results WHERE run_id = ? ORDER BY region, agent_name, "        \
       "agent_id")                                                              \
+    X(EVENT_INSERT,                                                            \
+      "INSERT INTO events (at_ms, type, agent_id, agent_name, region, "        \
+      "cache_id, cache_name, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "        \
+      "RETURNING seq")                                                         \
+    X(EVENT_PRUNE, "DELETE FROM events WHERE seq <= ? OR at_ms < ?")           \
+    X(EVENT_AFTER, "SELECT " EVENT_COLUMNS " FROM events " EVENT_WHERE         \
+                   "ORDER BY seq LIMIT ?")                                     \
+    X(EVENT_NEWEST,                                                            \
+      "SELECT * FROM (SELECT " EVENT_COLUMNS " FROM events " EVENT_WHERE       \
+      "ORDER BY seq DESC LIMIT ?) ORDER BY seq")                               \
+    X(EVENT_LAST, "SELECT max(seq) FROM events")                               \
+    X(RUN_LAST_RESULT,                                                         \
+      "SELECT ok, code FROM run_results JOIN runs ON runs.id = run_id "        \
+      "WHERE cache_id = ? AND agent_id = ? AND run_id <> ? AND done = 1 "      \
+      "ORDER BY seq DESC LIMIT 1")                                             \
     X(AUDIT_INSERT,                                                            \
       "INSERT INTO audit (at_ms, token_id, token_name, method, path, before) " \
       "VALUES (?, ?, ?, ?, ?, ?) RETURNING seq")                               \
@@ -166,6 +181,12 @@ enum {
     "id, cache_id, type, key, mode, ttl_ms, "                                \
     "stale_if_error_ms, stale_while_revalidate_ms, created_ms, updated_ms, " \
     "name, revision"
+#define EVENT_COLUMNS                                                        \
+    "seq, at_ms, type, agent_id, agent_name, region, cache_id, cache_name, " \
+    "message"
+#define EVENT_WHERE                                          \
+    "WHERE seq > ? AND at_ms >= ? AND (? = '' OR type = ?) " \
+    "AND (? = '' OR cache_id = '' OR instr(?, cache_id) > 0) "
 #define AGENT_COLUMNS                                                       \
     "id, name, region, endpoint, hostname, version, secret_hash, "          \
     "enrolled_ms, certificate_expires_ms, last_seen_ms, revoked_ms, open, " \

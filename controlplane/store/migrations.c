@@ -124,6 +124,13 @@ static const char *const migrations[] = {
     /* 11: how much of an agent's memory a cache may take */
     "ALTER TABLE caches ADD COLUMN memory_share_percent INTEGER NOT NULL "
     "DEFAULT 100;",
+    /* 12: what happened in the fleet */
+    "CREATE TABLE events ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL,"
+    "  type TEXT NOT NULL, agent_id TEXT NOT NULL, agent_name TEXT NOT NULL,"
+    "  region TEXT NOT NULL, cache_id TEXT NOT NULL,"
+    "  cache_name TEXT NOT NULL, message TEXT NOT NULL) STRICT;"
+    "CREATE INDEX events_by_time ON events (at_ms);",
 };
 
 /* Once per start, so not among the prepared statements. */

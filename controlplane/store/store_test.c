@@ -571,12 +571,71 @@ answers_are_kept_for_a_day_in_bounds_and_go_with_their_token(void **state)
     ps_buf_done(&replay.sealed);
 }
 
+static enum ps_rc
+add_number(void *arg, const struct ps_event *event)
+{
+    char *text = arg;
+    size_t len = strlen(text);
+    snprintf(text + len, 64 - len, "%s%lld", len ? " " : "",
+             (long long)event->seq);
+    return PS_OK;
+}
+
+static void
+note(struct world *w, int64_t at_ms, const char *type, const char *cache_id)
+{
+    struct ps_event event = {.at_ms = at_ms};
+    snprintf(event.type, sizeof(event.type), "%s", type);
+    snprintf(event.cache_id, sizeof(event.cache_id), "%s", cache_id);
+    assert_int_equal(ps_db_event_insert(w->db, &event, NULL), PS_OK);
+}
+
+static void
+assert_events(struct world *w, struct ps_event_ask ask, const char *wanted)
+{
+    char numbers[64] = "";
+    ask.type = ask.type ? ask.type : "";
+    ask.caches = ask.caches ? ask.caches : "";
+    ask.limit = ask.limit ? ask.limit : 100;
+    assert_int_equal(ps_db_event_each(w->db, &ask, add_number, numbers, NULL),
+                     PS_OK);
+    assert_string_equal(numbers, wanted);
+}
+
+static void
+events_come_in_order_and_go_by_number_and_age(void **state)
+{
+    struct world *w = *state;
+    static const char one[] = "c0a80101-0000-4000-8000-000000000001";
+    static const char two[] = "c0a80101-0000-4000-8000-000000000002";
+    int64_t newest = -1;
+    assert_int_equal(ps_db_event_newest(w->db, &newest, NULL), PS_OK);
+    assert_true(newest <= 0);
+    note(w, 1000, "purge", one);
+    note(w, 2000, "agent_lost", "");
+    note(w, 3000, "purge", two);
+    assert_events(w, (struct ps_event_ask){.after = 0}, "1 2 3");
+    assert_events(w, (struct ps_event_ask){.after = 1, .limit = 1}, "2");
+    assert_events(w, (struct ps_event_ask){.newest = true, .limit = 2}, "2 3");
+    assert_events(w, (struct ps_event_ask){.since_ms = 2000}, "2 3");
+    assert_events(w, (struct ps_event_ask){.type = "purge"}, "1 3");
+    assert_events(w, (struct ps_event_ask){.caches = one}, "1 2");
+    assert_int_equal(ps_db_event_newest(w->db, &newest, NULL), PS_OK);
+    assert_int_equal(newest, 3);
+    note(w, PS_DB_EVENTS_MS + 1500, "purge", one);
+    assert_events(w, (struct ps_event_ask){.after = 0}, "2 3 4");
+    run(w, "UPDATE sqlite_sequence SET seq = 10002 WHERE name = 'events'");
+    note(w, 4000, "purge", one);
+    assert_events(w, (struct ps_event_ask){.after = 0}, "4 10003");
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(events_come_in_order_and_go_by_number_and_age),
         TEST(the_connection_is_durable_and_strict),
         TEST(migrations_are_numbered_and_run_once),
         TEST(a_newer_schema_is_refused_and_left_alone),

@@ -180,6 +180,9 @@ suite('control plane against its description', () => {
     await ok(200, 'GET', `/v1/agents?cursor=${agents}`);
     for (const open of ['/healthz', '/v1/ca']) await ok(200, 'GET', open, undefined, { token: null });
     await ok(200, 'GET', '/v1/status');
+    const { last } = (await ok(200, 'GET', '/v1/events')).body;
+    for (const query of [`after=${last}`, 'limit=1&after=0', 'since=1h', 'type=cache_created&since=1d']) await ok(200, 'GET', `/v1/events?${query}`);
+    for (const query of ['after=x', 'since=x', 'type=x', 'limit=0', 'x=1']) await ok(400, 'GET', `/v1/events?${query}`);
     const audit = (await ok(200, 'GET', '/v1/audit?limit=1')).body.next;
     await ok(200, 'GET', `/v1/audit?cursor=${audit}`);
     await ok(200, 'GET', '/v1/audit?before=2');

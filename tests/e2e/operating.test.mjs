@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import { after, before, describe as suite, test } from 'node:test';
 import { request } from './lib/portside.mjs';
-import { program, run, waitUntil } from './lib/process.mjs';
+import { Process, program, run, waitUntil } from './lib/process.mjs';
 import { Stage } from './lib/stage.mjs';
 
 const OK = 0;
@@ -375,6 +375,73 @@ suite('operating', () => {
       }
       assert.equal(await ready(), 200);
       assert.equal((await cp.call('POST', `/v1/agents/${stage.cache.id}/drain`, {})).status, 404);
+    });
+  });
+
+  suite('events', () => {
+    const events = async (...more) => json(['events', ...more]);
+    const types = (list) => list.map((e) => e.type);
+
+    test('what the tests above did is there, in order', async () => {
+      const all = await events();
+      const first = (type) => all.findIndex((e) => e.type === type);
+      for (const type of ['agent_connected', 'cache_created', 'reachability', 'purge', 'cache_changed', 'agent_lost', 'restricted',
+        'unrestricted', 'lease_lost', 'agent_draining', 'agent_drained', 'agent_stopped', 'agent_serving']) {
+        assert.ok(first(type) >= 0, `${type} in ${types(all)}`);
+      }
+      assert.ok(first('agent_draining') < first('agent_drained') && first('agent_drained') < first('agent_serving'));
+      assert.ok(all.every((e, n) => n === 0 || e.number > all[n - 1].number));
+      const lost = all.find((e) => e.type === 'agent_lost');
+      assert.deepEqual([lost.agentId, lost.region, lost.cacheId], [east.id, 'us-east', null]);
+      const reached = all.find((e) => e.type === 'reachability');
+      assert.deepEqual([reached.cacheName, reached.message], ['main', 'its database is reachable']);
+      const purge = all.find((e) => e.type === 'purge' && /table/.test(e.message));
+      assert.match(purge.message, /on 2 of 2 agents, 6 entries dropped/);
+      const { stdout } = await psctl(['events', '--type', 'agent_lost']);
+      assert.match(stdout, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}agent_lost {8}us-east \S+ {2}no heartbeat/m);
+      assert.doesNotMatch(stdout, /purge/);
+      assert.ok((await events('--since', '1h')).length >= all.length);
+      await psctl(['events', '--type', 'nothing'], { code: FAILED });
+      await psctl(['events', '--since', 'soon'], { code: FAILED });
+    });
+
+    test('a breaker, and an origin that is reached no more', async () => {
+      const down = await stage.createCache('down', { port: 1, breakerFailures: 1, breakerOpenMs: 200 });
+      await stage.query(west, 'select 1', undefined, { cache: down });
+      const of = async (type) => (await events('--type', type)).filter((e) => e.cacheId === down.id);
+      await waitUntil(async () => (await of('breaker_open')).length > 0, { what: 'breaker_open' });
+      await waitUntil(async () => (await of('reachability')).length === 2, { what: 'both agents tried' });
+      assert.match((await of('reachability'))[0].message, /not reachable: origin_refused/);
+      // The same again is no news; another outcome is.
+      await psctl(['cache', 'test', 'down'], { code: 5 });
+      assert.equal((await of('reachability')).length, 2);
+      await psctl(['cache', 'update', 'down', '--port', String(stage.db.port)]);
+      await waitUntil(async () => (await of('reachability')).length === 4, { what: 'both agents reach it' });
+      await cp.call('DELETE', `/v1/caches/${down.id}`);
+      const [gone] = await of('cache_deleted');
+      assert.deepEqual([gone.cacheName, gone.message], ['down', 'by admin']);
+    });
+
+    test('--follow goes on; a token of one cache sees no other', async () => {
+      const { token } = await cp.ok('POST', '/v1/tokens', { name: 'watch', role: 'viewer', caches: [stage.cache.id] });
+      const seen = (await cp.call('GET', '/v1/events', undefined, { token })).body.items;
+      assert.ok(seen.some((e) => e.cacheId === stage.cache.id) && seen.some((e) => e.agentId && !e.cacheId));
+      assert.ok(!seen.some((e) => e.cacheName === 'down' || e.cacheName === 'fresh'));
+      const watch = new Process('events', program('psctl'), ['events', '--follow', '--json', '--type', 'purge'], { env });
+      await watch.line(/"purge"/);
+      const before = watch.output.split('\n').length;
+      await psctl(['purge', 'main', '--table', 'stock']);
+      await waitUntil(() => watch.output.split('\n').length > before, { what: 'the purge' });
+      const last = JSON.parse(watch.output.trim().split('\n').at(-1));
+      assert.match(last.message, /^a table, on 2 of 2 agents/);
+      await watch.stop('SIGINT');
+    });
+
+    test('they are told again after a restart of the control plane, and no answer is in them', async () => {
+      const before = await events();
+      await cp.restart();
+      assert.deepEqual((await events()).slice(0, before.length), before);
+      assert.ok(!JSON.stringify(before).includes('canary'));
     });
   });
 });

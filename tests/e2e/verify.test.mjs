@@ -50,4 +50,18 @@ suite('checked hits', () => {
     }, { what: 'the warning', timeoutMs: 60000 });
     assert.equal((await stage.query(west, sql)).reason, 'hit');
   });
+
+  test('a template whose answers are too often stale is given up, and the fleet hears of it', async () => {
+    const sql = 'select name from items where id = 11';
+    await stage.warm(west, sql);
+    let told;
+    await waitUntil(async () => {
+      await stage.db.sql("update items set name = name || 'x' where id = 11", { database: 'app' });
+      assert.equal((await stage.query(west, sql)).status, 200);
+      [told] = (await stage.controlPlane.ok('GET', '/v1/events?type=template_off')).items;
+      return told;
+    }, { what: 'the event', timeoutMs: 60000 });
+    assert.deepEqual([told.cacheId, told.region], [stage.cache.id, 'eu-west']);
+    assert.match(told.message, /^answers of template [0-9a-f]{16} are not kept for a while: /);
+  });
 });

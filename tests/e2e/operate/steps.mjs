@@ -99,6 +99,8 @@ async function whyAndPurge(w) {
   await both(w, ['purge', 'shop', '--table', 'items']);
   await w.tell(['purge', 'shop']);
   await w.tell(['purge', 'shp']);
+  await both(w, ['events', '--type', 'agent_connected']);
+  await w.tell(['events', '--type', 'purges']);
 }
 
 async function tokens(w) {
