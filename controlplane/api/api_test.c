@@ -211,6 +211,17 @@ a_ca_must_be_one(void **state)
     assert_in_range(len, 1, sizeof(body) - 1);
     body[len] = '\0';
     assert_int_equal(call(w, API_POST, "/v1/caches", body), 201);
+    char both[4096];
+    snprintf(both, sizeof(both), "%s-----BEGIN PRIVATE KEY-----\nS3CRET\n",
+             ps_ca_certificate(w->ca));
+    json = json_pack("{ssssssss}", "name", "b", "database", "postgres", "host",
+                     "h", "tlsCa", both);
+    len = json_dumpb(json, body, sizeof(body) - 1, 0);
+    json_decref(json);
+    assert_in_range(len, 1, sizeof(body) - 1);
+    body[len] = '\0';
+    assert_int_equal(call(w, API_POST, "/v1/caches", body), 400);
+    assert_says(w, "private key");
 }
 
 /* A member of the last reply's definition; "rules" by its number. */

@@ -287,6 +287,11 @@ ps_def_check(const struct ps_cache_def *def, struct ps_err *err)
         return ps_err_set(err, PS_BAD_FIELD,
                           "tlsCa holds no certificate in PEM (\"-----BEGIN "
                           "CERTIFICATE-----\")");
+    /* It would be shown to everybody who may look at the cache. */
+    if (def->tls_ca && strstr(def->tls_ca, "PRIVATE KEY-----"))
+        return ps_err_set(err, PS_BAD_FIELD,
+                          "tlsCa holds a private key; send the certificate "
+                          "alone");
     if (def->ttl_min_ms > def->ttl_max_ms)
         return ps_err_set(err, PS_BAD_FIELD,
                           "ttlMinMs is greater than ttlMaxMs");
