@@ -11,8 +11,8 @@
  */
 #include "agent/front/listener.h"
 
-#include "agent/front/address.h"
 #include "agent/front/front_private.h"
+#include "common/io/address.h"
 #include "common/log.h"
 
 #include <event2/event.h>
@@ -106,55 +106,26 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
     }
 }
 
-static enum ps_rc
-open_socket(const char *address, bool reuse_port, int *out, struct ps_err *err)
-{
-    struct sockaddr_storage sa;
-    socklen_t len;
-    int on = 1;
-    enum ps_rc rc = ps_address_parse(address, &sa, &len, err);
-    if (rc != PS_OK)
-        return rc;
-    int fd =
-        socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return ps_err_set(err, PS_IO, "cannot open a socket: %s",
-                          strerrordesc_np(errno));
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        (reuse_port &&
-         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
-        bind(fd, (struct sockaddr *)&sa, len) != 0 ||
-        listen(fd, SOMAXCONN) != 0) {
-        rc = ps_err_set(err, PS_IO,
-                        "cannot listen at %s: %s; is another program there, "
-                        "or is the port below 1024?",
-                        address, strerrordesc_np(errno));
-        close(fd);
-        return rc;
-    }
-    *out = fd;
-    return PS_OK;
-}
-
 enum ps_rc
 ps_listener_start(struct ps_listener **out, struct ps_front *front,
                   const char *address, struct ssl_ctx_st *tls,
                   struct ps_err *err)
 {
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof(bound);
+    const struct ps_listen at = {.address = address,
+                                 .backlog = SOMAXCONN,
+                                 .reuse_port = front->conf.reuse_port,
+                                 .option = tls ? "--listen-tls" : "--listen"};
     int fd = -1;
-    enum ps_rc rc = open_socket(address, front->conf.reuse_port, &fd, err);
+    enum ps_rc rc = ps_listen_open(&at, &fd, err);
     if (rc != PS_OK)
         return rc;
     struct ps_listener *listener = calloc(1, sizeof(*listener));
-    if (!listener || getsockname(fd, (struct sockaddr *)&bound, &len) != 0) {
-        free(listener);
+    if (!listener) {
         close(fd);
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     }
     *listener = (struct ps_listener){
-        .front = front, .tls = tls, .fd = fd, .port = ps_address_port(&bound)};
+        .front = front, .tls = tls, .fd = fd, .port = ps_listen_port(fd)};
     ps_timer_init(&listener->resume, front->conf.loop, on_resume, listener);
     event_assign(&listener->event, ps_loop_base(front->conf.loop), fd,
                  EV_READ | EV_PERSIST, on_accept, listener);

@@ -2,6 +2,7 @@
 #include "common/io/admin.h"
 
 #include "common/check.h"
+#include "common/io/address.h"
 #include "common/list.h"
 #include "common/log.h"
 
@@ -9,12 +10,8 @@
 #include <event2/event.h>
 #include <event2/http.h>
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -22,6 +19,7 @@ enum {
     HEAD_MAX = 16 << 10,
     BODY_MAX = 4 << 10,
     TIMEOUT_S = 30,
+    BACKLOG = 64,
     WAITING_MAX = 64, /* scrapes at a time */
     METRICS_MAX = 64 << 20
 };
@@ -228,65 +226,15 @@ on_request(struct evhttp_request *req, void *arg)
 
 /* ---- life ---- */
 
-/* "127.0.0.1:7680", "[::1]:7680", ":7680" or "name:7680" -> a socket. */
-static enum ps_rc
-listen_on(const char *address, int *out, struct ps_err *err)
-{
-    char host[256];
-    const char *colon = strrchr(address, ':');
-    struct addrinfo *list = NULL;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    size_t len = colon ? (size_t)(colon - address) : 0;
-    bool brackets = len >= 2 && address[0] == '[' && address[len - 1] == ']';
-    if (!colon || len >= sizeof(host))
-        return ps_err_set(err, PS_CONFIG, "\"%s\" is not host:port", address);
-    snprintf(host, sizeof(host), "%.*s", (int)(len - (brackets ? 2 : 0)),
-             address + brackets);
-    int result = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &list);
-    if (result != 0)
-        return ps_err_set(err, PS_CONFIG, "cannot listen on %s: %s", address,
-                          gai_strerror(result));
-    int on = 1, fd = socket(list->ai_family,
-                            SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool good =
-        fd >= 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-        bind(fd, list->ai_addr, list->ai_addrlen) == 0 && listen(fd, 64) == 0;
-    int why = errno;
-    freeaddrinfo(list);
-    if (!good) {
-        if (fd >= 0)
-            close(fd);
-        return ps_err_set(err, PS_IO, "cannot listen on %s for the admin: %s%s",
-                          address, strerror(why),
-                          why == EADDRINUSE
-                              ? "; give another --listen-admin, or an empty one"
-                              : "");
-    }
-    *out = fd;
-    return PS_OK;
-}
-
-static int
-port_of(int fd)
-{
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
-        return 0;
-    if (address.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
-    return ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
-}
-
 enum ps_rc
 ps_admin_start(struct ps_admin **out, const struct ps_admin_conf *conf,
                struct ps_err *err)
 {
     int fd = -1;
-    enum ps_rc rc = listen_on(conf->address, &fd, err);
+    const struct ps_listen at = {.address = conf->address,
+                                 .backlog = BACKLOG,
+                                 .option = "--listen-admin"};
+    enum ps_rc rc = ps_listen_open(&at, &fd, err);
     if (rc != PS_OK)
         return rc;
     struct ps_admin *admin = calloc(1, sizeof(*admin));
@@ -298,8 +246,10 @@ ps_admin_start(struct ps_admin **out, const struct ps_admin_conf *conf,
         close(fd);
         return ps_err_set(err, PS_NO_MEMORY, NULL);
     }
-    *admin = (struct ps_admin){
-        .magic = ADMIN_MAGIC, .conf = *conf, .http = http, .port = port_of(fd)};
+    *admin = (struct ps_admin){.magic = ADMIN_MAGIC,
+                               .conf = *conf,
+                               .http = http,
+                               .port = ps_listen_port(fd)};
     ps_list_init(&admin->waiting);
     evhttp_set_max_headers_size(http, HEAD_MAX);
     evhttp_set_max_body_size(http, BODY_MAX);

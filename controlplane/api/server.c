@@ -12,6 +12,7 @@
  * answers with a page of HTML; on_output() replaces that by our error shape.
  */
 #include "common/clock.h"
+#include "common/io/address.h"
 #include "common/list.h"
 #include "common/log.h"
 #include "common/tls.h"
@@ -25,14 +26,8 @@
 #include <event2/listener.h>
 #include <openssl/ssl.h>
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 struct api_server {
@@ -355,62 +350,6 @@ on_request(struct evhttp_request *req, void *arg)
 
 /* ---------------------------------------------------------- life cycle */
 
-/* "127.0.0.1:7600", "[::1]:7600", ":7600" or "name:7600" -> a socket. */
-static enum ps_rc
-listen_on(const char *address, int *out, struct ps_err *err)
-{
-    char host[256];
-    const char *colon = strrchr(address, ':');
-    struct addrinfo *list = NULL;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    size_t len = colon ? (size_t)(colon - address) : 0;
-    bool brackets = len >= 2 && address[0] == '[' && address[len - 1] == ']';
-    if (!colon || len >= sizeof(host))
-        return ps_err_set(err, PS_CONFIG, "\"%s\" is not host:port", address);
-    snprintf(host, sizeof(host), "%.*s", (int)(len - (brackets ? 2 : 0)),
-             address + brackets);
-    int result = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &list);
-    if (result != 0)
-        return ps_err_set(err, PS_CONFIG, "cannot listen on %s: %s", address,
-                          gai_strerror(result));
-    int fd =
-        socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int on = 1;
-    if (fd < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        /* Connections have it from here. Head and body are two writes: a reply
-         * would wait for the client's delayed acknowledgement. */
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-        bind(fd, list->ai_addr, list->ai_addrlen) != 0 ||
-        listen(fd, 128) != 0) {
-        int why = errno;
-        freeaddrinfo(list);
-        if (fd >= 0)
-            close(fd);
-        return ps_err_set(
-            err, PS_IO, "cannot listen on %s: %s%s", address, strerror(why),
-            why == EADDRINUSE ? "; is another one running? see --listen-api"
-                              : "");
-    }
-    freeaddrinfo(list);
-    *out = fd;
-    return PS_OK;
-}
-
-static int
-port_of(int fd)
-{
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
-        return 0;
-    if (address.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
-    return ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
-}
-
 static enum ps_rc
 make_tls(struct ps_api *api, struct ps_err *err)
 {
@@ -456,6 +395,11 @@ enum ps_rc
 api_server_start(struct ps_api *api, struct ps_err *err)
 {
     int fd = -1;
+    /* Head and body are two writes, hence no_delay. */
+    const struct ps_listen at = {.address = api->conf.address,
+                                 .backlog = 128,
+                                 .no_delay = true,
+                                 .option = "--listen-api"};
     struct api_server *server = calloc(1, sizeof(*server));
     if (!server)
         return ps_err_set(err, PS_NO_MEMORY, NULL);
@@ -466,10 +410,10 @@ api_server_start(struct ps_api *api, struct ps_err *err)
         SSL_get_ex_new_index(0, NULL, NULL, NULL, connection_free);
     enum ps_rc rc = make_tls(api, err);
     if (rc == PS_OK)
-        rc = listen_on(api->conf.address, &fd, err);
+        rc = ps_listen_open(&at, &fd, err);
     if (rc != PS_OK)
         return rc;
-    server->port = port_of(fd);
+    server->port = ps_listen_port(fd);
     if (!make_http(api, fd)) {
         close(fd);
         return ps_err_set(err, PS_NO_MEMORY, NULL);

@@ -463,7 +463,7 @@ suite('command lines', () => {
       '--listen-api', `127.0.0.1:${cp.ports.api}`, '--listen-calls', '127.0.0.1:0', '--listen-events', '127.0.0.1:0']);
     const exit = await other.exited;
     assert.equal(exit.code, 1);
-    assert.match(other.output, /cannot listen on 127\.0\.0\.1:\d+.*--listen-api/);
+    assert.match(other.output, /cannot listen at 127\.0\.0\.1:\d+.*--listen-api/);
     await cp.stop();
   });
 });
