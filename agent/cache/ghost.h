@@ -1,11 +1,11 @@
 /*
- * Which keys left a queue of S3-FIFO lately: sets of four, the oldest of a set
+ * A bounded memory of hashes: which keys left a queue of S3-FIFO lately, and
+ * which queries automatic mode has seen. Sets of four, the oldest of a set
  * makes room. 4 bytes each: 16 bits of the hash, so that about one answer in
  * sixteen thousand is wrong, and 16 bits of a coarse clock. Nothing that must
  * be right may depend on it.
  *
- * Not thread safe: lives under its shard's lock. (seen.h is its exact, larger
- * sister.)
+ * Not thread safe: lives under its owner's lock.
  */
 #ifndef PS_AGENT_CACHE_GHOST_H
 #define PS_AGENT_CACHE_GHOST_H
@@ -24,7 +24,7 @@ PS_MUST_USE bool ps_ghost_init(struct ps_ghost *ghost, size_t max);
 void ps_ghost_done(struct ps_ghost *ghost);
 /* What it costs. */
 size_t ps_ghost_bytes(const struct ps_ghost *ghost);
-/* Was it among the last `window` adds, about? */
+/* Was it among the last `window` adds, about? UINT64_MAX: is it there? */
 bool ps_ghost_has(const struct ps_ghost *ghost, uint64_t hash, uint64_t window);
 /* Remembers it as the newest. */
 void ps_ghost_add(struct ps_ghost *ghost, uint64_t hash);

@@ -1,5 +1,5 @@
 /*
- * Automatic mode. Queries that were executed once are remembered in a ps_seen;
+ * Automatic mode. Queries that were executed once are remembered in a ps_ghost;
  * templates in sets of four, the least recently used makes room.
  *
  * A template's TTL is the stale budget's part of the time that its answers have
@@ -11,7 +11,7 @@
 #include "agent/cache/policy.h"
 
 #include "agent/cache/entry.h"
-#include "agent/cache/seen.h"
+#include "agent/cache/ghost.h"
 #include "common/check.h"
 #include "common/hash.h"
 
@@ -51,8 +51,8 @@ struct template
 struct ps_policy {
     uint32_t magic;
     pthread_mutex_t mutex;
-    struct ps_seen queries;
-    struct ps_seen unkept; /* executed while caching was off for them */
+    struct ps_ghost queries;
+    struct ps_ghost unkept; /* executed while caching was off for them */
     struct template *templates;
     uint64_t mask; /* sets - 1 */
     uint64_t tick;
@@ -74,8 +74,8 @@ ps_policy_new(size_t max_queries, size_t max_templates, unsigned stale_permille)
     policy->mask = sets - 1;
     policy->budget = stale_permille / 1000.0;
     policy->templates = calloc(sets * WAYS, sizeof(*policy->templates));
-    if (!ps_seen_init(&policy->queries, max_queries) ||
-        !ps_seen_init(&policy->unkept, max_queries / 4 + 1) ||
+    if (!ps_ghost_init(&policy->queries, max_queries) ||
+        !ps_ghost_init(&policy->unkept, max_queries / 4 + 1) ||
         !policy->templates)
         ps_policy_free(&policy);
     return policy;
@@ -89,8 +89,8 @@ ps_policy_free(struct ps_policy **policyp)
         return;
     PS_CHECK_OBJ(policy, POLICY_MAGIC);
     *policyp = NULL;
-    ps_seen_done(&policy->queries);
-    ps_seen_done(&policy->unkept);
+    ps_ghost_done(&policy->queries);
+    ps_ghost_done(&policy->unkept);
     free(policy->templates);
     pthread_mutex_destroy(&policy->mutex);
     policy->magic = 0;
@@ -188,17 +188,17 @@ ask_locked(struct ps_policy *policy, const struct ps_policy_ask *a,
 {
     uint64_t id = template_id(a);
     struct template *t = template_find(policy, id);
-    bool seen = ps_seen_has(&policy->queries, a->key->hash.hi, UINT32_MAX);
+    bool seen = ps_ghost_has(&policy->queries, a->key->hash.hi, UINT64_MAX);
 
     out->repeated = seen;
     out->auto_ttl_ms = t ? learned_ttl(policy, t, a) : 0;
     if (!a->caching_enabled || !a->auto_cached) {
         out->repeated |=
-            ps_seen_has(&policy->unkept, a->key->hash.hi, UINT32_MAX);
-        ps_seen_add(&policy->unkept, a->key->hash.hi);
+            ps_ghost_has(&policy->unkept, a->key->hash.hi, UINT64_MAX);
+        ps_ghost_add(&policy->unkept, a->key->hash.hi);
         return PS_POLICY_OFF;
     }
-    ps_seen_add(&policy->queries, a->key->hash.hi);
+    ps_ghost_add(&policy->queries, a->key->hash.hi);
     if (t && a->now_us < t->retry_us)
         return PS_POLICY_TTL_SHORT;
     if (!seen && !t)
