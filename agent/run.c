@@ -346,6 +346,7 @@ make_core(struct agent *a, struct ps_err *err)
         .memory_bytes = (uint64_t)s->memory_bytes,
         .max_reply_bytes = (uint64_t)s->max_reply_bytes,
         .verified_ms = (uint64_t)s->login_cache_ms,
+        .stream_wait_ms = (uint64_t)s->stream_wait_ms,
         .transaction_idle_ms = (uint64_t)s->transaction_ms,
         .verify_every = (unsigned)s->verify_every,
         .refresh_percent = (unsigned)s->refresh_percent,

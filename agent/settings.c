@@ -49,6 +49,9 @@ const struct ps_conf_item ps_agent_settings_items[] = {
      "a reply must be taken within"},
     {"login-cache", PS_CONF_DURATION, AT(login_cache_ms), "60s", 0, 0,
      "a login at the origin counts for"},
+    {"stream-wait", PS_CONF_DURATION, AT(stream_wait_ms), "5m", 1, DAY_MS,
+     "so long, all in all, a query waits for a client that reads its NDJSON "
+     "slowly; then it is cancelled"},
     {"transaction-idle", PS_CONF_DURATION, AT(transaction_ms), "10s", 1, DAY_MS,
      "a transaction over several requests may be idle for"},
     {"max-principals", PS_CONF_INT, AT(max_principals), "10000", 1, 10000000,

@@ -22,6 +22,7 @@ struct ps_agent_settings {
     int64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
     int64_t login_cache_ms;
     int64_t transaction_ms;
+    int64_t stream_wait_ms;
     int64_t max_principals;
     int64_t max_waiters;
     int64_t stale_permille;

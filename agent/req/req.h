@@ -278,9 +278,11 @@ struct ps_engine_conf {
     struct ps_lease *lease;
     const struct ps_publisher *publisher;
     const struct ps_driver *(*find_driver)(enum ps_provider provider);
-    uint64_t memory_bytes;        /* budget of the store */
-    uint64_t max_reply_bytes;     /* result larger than this: 507 */
-    uint64_t verified_ms;         /* how long a login counts; 60000 */
+    uint64_t memory_bytes;    /* budget of the store */
+    uint64_t max_reply_bytes; /* result larger than this: 507 */
+    uint64_t verified_ms;     /* how long a login counts; 60000 */
+    uint64_t stream_wait_ms;  /* of a read, for a client that does not take its
+                                 rows: then it is cancelled; 0: 300000 */
     uint64_t transaction_idle_ms; /* then it is rolled back; 0: 10000 */
     size_t max_principals;
     uint64_t seed;            /* of the jitter of pools; 0: by chance */

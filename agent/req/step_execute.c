@@ -292,6 +292,10 @@ ps_run_after_outcome(struct ps_run *run)
     if (out->rc == PS_ORIGIN_SQL)
         run->req->reply.error_body =
             ps_arena_str(run->req->arena, ps_rows_json_error(run->encoder));
+    if (ps_stream_stalled(run) && !ps_run_abandoned(run))
+        return ps_run_fail(run, PS_QUERY_TIMEOUT,
+                           "the client took too long to read the rows; the "
+                           "query was cancelled (--stream-wait)");
     if (out->rc != PS_OK)
         return ps_run_fail_err(run, out->rc, &out->err);
     if (run->cancelled)

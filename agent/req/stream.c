@@ -7,7 +7,8 @@
 
 enum {
     PART_BYTES = 64 << 10,
-    LOW_BYTES = PS_STREAM_WINDOW_BYTES / 2
+    LOW_BYTES = PS_STREAM_WINDOW_BYTES / 2,
+    WAIT_MS = 300000
 };
 
 struct ps_stream {
@@ -21,6 +22,9 @@ struct ps_stream {
     size_t sent;   /* of what the encoder holds */
     uint64_t gone; /* of what it held before */
     struct ps_reply head;
+    struct ps_timer patience; /* runs while the origin waits */
+    uint64_t left_ms;         /* of it, when it does not */
+    bool stalled;
     /* Both loops'. */
     _Atomic size_t unwritten;
     _Atomic bool paused, resume_posted;
@@ -44,10 +48,42 @@ unref(struct ps_stream *stream)
 /* ---- back from the front ---- */
 
 static void
+on_patience(void *arg)
+{
+    struct ps_stream *stream = arg;
+    struct ps_run *run = stream->run;
+    stream->stalled = true;
+    stream->left_ms = 0;
+    if (!run->conn || run->cancelled)
+        return;
+    run->cancelled = true;
+    ps_conn_cancel(run->conn);
+}
+
+static void
+count_patience(struct ps_stream *stream, bool paused)
+{
+    struct ps_timer *timer = &stream->patience;
+    if (paused == ps_timer_active(timer) || stream->stalled)
+        return;
+    if (paused) {
+        ps_timer_start_ms(timer, stream->left_ms);
+        return;
+    }
+    uint64_t now_us = ps_clock_now_us(ps_loop_clock(stream->home));
+    uint64_t left_us = timer->due_us - PS_MIN(timer->due_us, now_us);
+    stream->left_ms = left_us / 1000;
+    ps_timer_stop(timer);
+}
+
+static void
 set_paused(struct ps_stream *stream, bool paused)
 {
     atomic_store(&stream->paused, paused);
-    if (stream->run && stream->run->conn)
+    if (!stream->run)
+        return;
+    count_patience(stream, paused);
+    if (stream->run->conn)
         ps_conn_pause(stream->run->conn, paused);
 }
 
@@ -249,6 +285,10 @@ ps_stream_open(struct ps_run *run)
         .columns = on_columns, .row = on_row, .error = on_error};
     stream->flush.fn = on_flush;
     stream->whole = true;
+    ps_timer_init(&stream->patience, stream->home, on_patience, stream);
+    stream->left_ms = run->engine->conf.stream_wait_ms
+                          ? run->engine->conf.stream_wait_ms
+                          : WAIT_MS;
     run->stream = stream;
     return &stream->sink;
 }
@@ -257,6 +297,12 @@ bool
 ps_stream_begun(const struct ps_run *run)
 {
     return run->stream && run->stream->begun;
+}
+
+bool
+ps_stream_stalled(const struct ps_run *run)
+{
+    return run->stream && run->stream->stalled;
 }
 
 bool
@@ -281,6 +327,7 @@ ps_stream_close(struct ps_run *run)
         return;
     if (stream->flush_posted)
         ps_loop_unpost(stream->home, &stream->flush);
+    ps_timer_stop(&stream->patience);
     stream->run = NULL;
     unref(stream);
 }

@@ -7,7 +7,8 @@
  *      +-- ps_conn_pause <-- resume <-- less than LOW unwritten <-- freed+
  *
  * What is unwritten is bounded: beyond PS_STREAM_WINDOW_BYTES (and one row) the
- * origin waits. An answer that may be kept, or for which others wait, is whole
+ * origin waits, and all its waits together are at most conf.stream_wait_ms. An
+ * answer that may be kept, or for which others wait, is whole
  * in the encoder as well, up to max_entry_bytes; beyond that it is neither kept
  * nor shared, and the encoder holds only what no part has taken yet.
  *
@@ -34,6 +35,8 @@ bool ps_stream_begun(const struct ps_run *run);
 /* BUILD: *given bytes of what the encoder holds went out before; those that it
  * no longer holds are added to *gone. */
 void ps_stream_sent(const struct ps_run *run, size_t *given, uint64_t *gone);
+/* Was the statement cancelled because the client did not take its rows? */
+bool ps_stream_stalled(const struct ps_run *run);
 /* Is all of it in the encoder (of an answer without a stream: yes)? */
 bool ps_stream_whole(const struct ps_run *run);
 /* No more parts. Nothing without a stream. */

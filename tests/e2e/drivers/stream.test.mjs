@@ -9,6 +9,7 @@ import net from 'node:net';
 import { once } from 'node:events';
 import { after, before, describe as suite, test } from 'node:test';
 import { MariaDb } from '../lib/mariadb.mjs';
+import { Agent } from '../lib/portside.mjs';
 import { waitUntil } from '../lib/process.mjs';
 import { Stage } from '../lib/stage.mjs';
 import { TdsServer } from '../lib/tds.mjs';
@@ -52,8 +53,8 @@ suite('NDJSON, streamed', () => {
   });
 
   // A reply whose lines are asked for one by one.
-  async function open(body, { cache = stage.cache } = {}) {
-    const request = http.request(`${agent.url}/v1/query`, { method: 'POST', agent: false, headers: { authorization, accept: 'application/x-ndjson' } });
+  async function open(body, { cache = stage.cache, to = agent } = {}) {
+    const request = http.request(`${to.url}/v1/query`, { method: 'POST', agent: false, headers: { authorization, accept: 'application/x-ndjson' } });
     request.end(JSON.stringify({ cache: cache.id, database: 'app', ...body }));
     const [reply] = await once(request, 'response');
     let text = '';
@@ -239,6 +240,24 @@ suite('NDJSON, streamed', () => {
     const late = await (await open({ sql: `select i, ${PAD} as pad, case when i = 4 then pg_sleep(60)::text end from generate_series(1, 6) i` }, { cache })).rest();
     assert.equal(late.at(-1).error.code, 'query_timeout');
     assert.equal(late.at(-1).error.statusCode, 504);
+  });
+
+  test('a client that reads nothing does not hold the database for long', async () => {
+    const strict = await Agent.start(stage.controlPlane, 'us-east', { args: ['--stream-wait', '200ms'] });
+    try {
+      await strict.knows(stage.cache.id);
+      const reply = await open({ sql: "select i, repeat('x', 1000) as pad from generate_series(1, 300000) i" }, { to: strict });
+      await reply.line();
+      await waitUntil(async () => await activity("query like '%300000%'") === 0, { what: 'the end of the query' });
+      const last = await reply.drain();
+      assert.equal(last.error.code, 'query_timeout');
+      assert.match(last.error.message, /too long to read/);
+      assert.ok(reply.bytes < 60 * MB);
+      // One that reads gets all of it.
+      assert.equal((await (await open({ sql: 'select id from items where id < 50' }, { to: strict })).drain()).row_count, 49);
+    } finally {
+      await strict.stop();
+    }
   });
 
   test('HTTP/1.0 has no chunks: the end of the connection is the end', async () => {
