@@ -149,6 +149,22 @@ suite('psctl export, plan, apply', () => {
     assert.deepEqual((await cp.ok('GET', '/v1/caches')).map((c) => c.name), ['odd']);
   });
 
+  test('a viewer may plan, and apply nothing', async () => {
+    const { token } = await cp.ok('POST', '/v1/tokens', { name: 'nightly', role: 'viewer' });
+    const file = path.join(dir, 'viewer.yaml');
+    fs.writeFileSync(file, 'caches:\n  - {name: odd, pool-max: 78}\n');
+    const own = env;
+    env = { ...own, PORTSIDE_TOKEN: token };
+    try {
+      await psctl(['plan', '-f', file], { code: CHANGES });
+      const { stderr } = await psctl(['apply', '-f', file, '--yes'], { code: 1 });
+      assert.match(stderr, /role operator/);
+    } finally {
+      env = own;
+    }
+    await psctl(['plan', '-f', file], { code: CHANGES });
+  });
+
   suite('interrupted', () => {
     const COUNT = 8;
     const states = ['old', 'new'].map((state, s) => Array.from({ length: COUNT }, (_, i) => ({
@@ -207,7 +223,22 @@ suite('psctl export, plan, apply', () => {
     });
     after(async () => { await relay?.stop(); });
 
-    for (const part of [0.4]) {
+    test('what somebody else changes after the plan is not overwritten', async () => {
+      await backToOld();
+      rearm(bytes.plan - 100); // within the last reply that the plan needs
+      const frozen = new Promise((resolve) => { relay.onFreeze = resolve; });
+      const { exited } = start();
+      await frozen;
+      await cp.ok('PATCH', `/v1/caches/${ids[0]}`, { poolMax: 55 });
+      relay.freezeAfterBytes = null;
+      relay.frozen = false;
+      assert.deepEqual(await exited, [1, null]);
+      assert.equal((await definition(ids[0])).poolMax, 55);
+      assert.equal((await definition(ids[1])).poolMax, states[0][1].poolMax);
+      await finish();
+    });
+
+    for (const part of [0.3, 0.7]) {
       test(`psctl is killed when ${part * 100} % is done`, async () => {
         await backToOld();
         rearm(bytes.plan + Math.round((bytes.apply - bytes.plan) * part));
@@ -222,7 +253,7 @@ suite('psctl export, plan, apply', () => {
       });
     }
 
-    for (const [part, delayMs] of [[0.3, 0], [0.6, 2]]) {
+    for (const [part, delayMs] of [[0.2, 0], [0.35, 1], [0.5, 2], [0.65, 3], [0.8, 0]]) {
       test(`the control plane is killed when ${part * 100} % is done`, async () => {
         await backToOld();
         rearm(bytes.plan + Math.round((bytes.apply - bytes.plan) * part));
