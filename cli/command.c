@@ -26,6 +26,7 @@ static const struct ps_command *const tables[] = {
     ps_token_commands,
     ps_query_commands,
     ps_stats_commands,
+    ps_advise_commands,
     ps_audit_commands,
     ps_events_commands,
     ps_status_commands,

@@ -122,6 +122,7 @@ extern const struct ps_command ps_token_commands[];
 extern const struct ps_command ps_query_commands[];
 extern const struct ps_command ps_stats_commands[];
 extern const struct ps_command ps_audit_commands[];
+extern const struct ps_command ps_advise_commands[];
 extern const struct ps_command ps_events_commands[];
 extern const struct ps_command ps_status_commands[];
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
+import path from 'node:path';
 import { after, before, describe as suite, test } from 'node:test';
 import { request } from './lib/portside.mjs';
 import { Process, program, run, waitUntil } from './lib/process.mjs';
@@ -20,7 +21,7 @@ suite('operating', () => {
   let env;
 
   before(async () => {
-    stage = await Stage.create({ regions: ['eu-west', 'us-east'] });
+    stage = await Stage.create({ regions: ['eu-west', 'us-east'], agentArgs: ['--telemetry-every', '200ms'] });
     cp = stage.controlPlane;
     [west, east] = stage.agents;
     const { body } = await cp.call('GET', '/v1/ca');
@@ -442,6 +443,63 @@ suite('operating', () => {
       await cp.restart();
       assert.deepEqual((await events()).slice(0, before.length), before);
       assert.ok(!JSON.stringify(before).includes('canary'));
+    });
+  });
+
+  suite('advise', () => {
+    // Types the command that was advised.
+    async function type(command) {
+      const done = await run('sh', ['-c', command], { check: false, env: { ...env, PATH: `${path.dirname(program('psctl'))}:${process.env.PATH}` } });
+      assert.equal(done.code, 0, `${command}: ${done.stdout}${done.stderr}`);
+      return done.stdout;
+    }
+    // Advice on a template that begins so.
+    async function adviceOn(cache, text, reason, count = 1) {
+      let all;
+      return waitUntil(async () => {
+        all = await json(['advise', cache, '--since', '1h', '--limit', '100']);
+        return all.find((a) => a.text.startsWith(text) && a.reason === reason && a.count >= count);
+      }, { what: () => `advice on ${text}: ${JSON.stringify(all)}` });
+    }
+
+    test('what asks the clock: the word is shown by the command that is advised', async () => {
+      const slow = "select now() as t, 'it''s' as c, count(*) from items a, items b, items c where a.id < 40";
+      for (let i = 0; i < 3; i += 1) await stage.query(west, slow);
+      await stage.query(west, 'select now()');
+      const one = await adviceOn('main', 'select now() as t', 'volatile_function', 3);
+      assert.equal(one.count, 3);
+      assert.ok(one.savesMs > 0);
+      assert.match(one.advice, /parameter, rounded/);
+      assert.match(await type(one.command), /\n {7}\^\^\^\n/);
+      const all = await waitUntil(async () => {
+        const list = await json(['advise', '--since', '1h', '--limit', '100']);
+        return list.some((a) => a.text === 'select now()') && list;
+      }, { what: 'advice on the other' });
+      assert.ok(all.every((a, n) => n === 0 || a.savesMs <= all[n - 1].savesMs));
+      const cheap = all.findIndex((a) => a.text === 'select now()');
+      assert.ok(cheap > all.findIndex((a) => a.template === one.template));
+      const { stdout } = await psctl(['advise', 'main', '--since', '1h', '--limit', '1']);
+      assert.match(stdout, /^1\. up to \d+\.\d s {2}main {2}(once|\d+ times) \S+\n {3}\S.*\n {3}[A-Z].*\n {3}\$ psctl /);
+    });
+
+    test('where caching is not on, the rule that is advised turns it on', async () => {
+      const cache = await stage.createCache('by rule', { defaultCachingBehaviour: 'uncached' });
+      const sql = "select name from items where qty in (10, 20) and name <> 'it''s'";
+      const ask = () => stage.query(west, sql, undefined, { cache });
+      assert.equal((await ask()).reason, 'caching_off');
+      const one = await adviceOn('by rule', 'select name from items', 'caching_off');
+      assert.match(one.command, /^psctl rule set 'by rule' --template '.*' --auto$/);
+      await type(one.command);
+      await waitUntil(async () => (await ask()).cache === 'hit', { what: 'a hit' });
+      assert.equal((await stage.query(west, "select name from items where qty in (30) and name <> 'x'", undefined, { cache })).reason, 'stored');
+    });
+
+    test('nothing was asked, a cache that is not there, durations', async () => {
+      const { stderr } = await psctl(['advise', 'fresh']);
+      assert.match(stderr, /^(Nothing to advise|No query has been counted)/);
+      await psctl(['advise', 'frsh'], { code: 4 });
+      await psctl(['advise', '--limit', '0'], { code: USAGE });
+      await psctl(['advise', '--since', '1&x=1'], { code: USAGE });
     });
   });
 });

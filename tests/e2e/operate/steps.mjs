@@ -89,6 +89,7 @@ async function statistics(w) {
   }, { timeoutMs: 20000, what: 'the statistics of six queries' });
   await both(w, ['stats']);
   await both(w, ['stats', 'shop', '--by', 'region,template']);
+  await both(w, ['advise', 'shop']);
   await both(w, ['top', 'shop']);
   await w.tell(['top', '--once']);
 }
