@@ -9,7 +9,7 @@
  *   my_params.c  parameters as the protocol carries them
  *   my_prepared.c  prepared statements a connection keeps
  *   my_cancel.c  KILL QUERY
- *   my_work.c    threads for the calls that block
+ *   jobs.c       threads for the calls that block
  *   my_errors.c  the server's and the library's errors as ours
  *
  * Connector/C runs each of its blocking calls as a coroutine: X_start says
@@ -18,12 +18,13 @@
  *
  *   start() -> waits -> [loop] -> cont() -> ... -> 0 -> done() -> next step
  *
- * Everything but the jobs of my_work.c runs on the connection's loop.
+ * Everything but the jobs of jobs.c runs on the connection's loop.
  */
 #ifndef PS_AGENT_BACKEND_MY_H
 #define PS_AGENT_BACKEND_MY_H
 
 #include "agent/backend/backend_private.h"
+#include "agent/backend/jobs.h"
 #include "common/buf.h"
 #include "common/list.h"
 
@@ -154,6 +155,8 @@ struct my_target {
     int ca_fd;
     char ca_path[32];
 };
+/* Threads for what blocks: logins, KILL QUERY. */
+extern struct ps_jobs ps_my_jobs;
 struct my_target *ps_my_target_new(const struct ps_conn_open *open);
 struct my_target *ps_my_target_ref(struct my_target *target);
 void ps_my_target_unref(struct my_target **target);

@@ -1,11 +1,10 @@
 /*
  * KILL QUERY. It needs a connection of its own, logged in as the same user,
- * and nobody waits for it for long: it is a job of my_work.c. Only when the
+ * and nobody waits for it for long: it is a job of jobs.c. Only when the
  * server has answered the KILL may the connection run something else
  * (ps_my_exec_cancelled), or it would hit that.
  */
 #include "agent/backend/my.h"
-#include "agent/backend/my_work.h"
 #include "common/check.h"
 #include "common/log.h"
 
@@ -17,20 +16,20 @@ enum {
 };
 
 struct my_cancel {
-    struct my_job job;
+    struct ps_job job;
     struct my_conn *owner; /* loop's thread only */
     struct my_target *target;
     unsigned long id; /* of the connection at the server */
 };
 
 static struct my_cancel *
-cancel_of(struct my_job *job)
+cancel_of(struct ps_job *job)
 {
     return PS_CONTAINER_OF(job, struct my_cancel, job);
 }
 
 static void
-discard(struct my_job *job)
+discard(struct ps_job *job)
 {
     struct my_cancel *cancel = cancel_of(job);
     ps_my_target_unref(&cancel->target);
@@ -39,7 +38,7 @@ discard(struct my_job *job)
 
 /* On the loop. */
 static void
-done(struct my_job *job)
+done(struct ps_job *job)
 {
     struct my_conn *owner = cancel_of(job)->owner;
     owner->cancel = NULL;
@@ -49,7 +48,7 @@ done(struct my_job *job)
 
 /* On a thread. */
 static void
-work(struct my_job *job)
+work(struct ps_job *job)
 {
     struct my_cancel *cancel = cancel_of(job);
     char sql[64];
@@ -74,7 +73,7 @@ ps_my_cancel_start(struct my_conn *self)
     cancel->owner = self;
     cancel->target = ps_my_target_ref(self->target);
     cancel->id = mysql_thread_id(self->my);
-    if (my_job_start(&cancel->job, self->loop))
+    if (ps_job_start(&ps_my_jobs, &cancel->job, self->loop))
         return cancel;
     discard(&cancel->job);
     return NULL;
@@ -86,5 +85,5 @@ ps_my_cancel_forget(struct my_cancel **cancel)
     struct my_cancel *old = *cancel;
     *cancel = NULL;
     if (old)
-        my_job_forget(&old->job);
+        ps_job_forget(&old->job);
 }

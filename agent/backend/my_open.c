@@ -13,7 +13,6 @@
  * and sql_mode has nothing that changes how text is read.
  */
 #include "agent/backend/my.h"
-#include "agent/backend/my_work.h"
 #include "common/check.h"
 #include "common/tls.h"
 
@@ -21,7 +20,7 @@
 #include <stdlib.h>
 
 struct my_open {
-    struct my_job job;
+    struct ps_job job;
     struct my_conn *self; /* loop's thread only */
     struct my_target *target;
     unsigned timeout_s;
@@ -56,13 +55,13 @@ static const char modes_sql[] =
                    "MAXDB") ",',,',','))";
 
 static struct my_open *
-open_of(struct my_job *job)
+open_of(struct ps_job *job)
 {
     return PS_CONTAINER_OF(job, struct my_open, job);
 }
 
 static void
-discard(struct my_job *job)
+discard(struct ps_job *job)
 {
     struct my_open *o = open_of(job);
     if (o->my)
@@ -73,7 +72,7 @@ discard(struct my_job *job)
 
 /* On a thread. */
 static void
-work(struct my_job *job)
+work(struct ps_job *job)
 {
     struct my_open *o = open_of(job);
     o->my = ps_my_target_connect(o->target, o->timeout_s, &o->err);
@@ -99,7 +98,7 @@ ps_my_open_free(struct my_open **open)
     struct my_open *o = *open;
     *open = NULL;
     if (o)
-        my_job_forget(&o->job);
+        ps_job_forget(&o->job);
 }
 
 void
@@ -123,7 +122,7 @@ make_nonblocking(MYSQL *my)
 }
 
 static void
-done(struct my_job *job)
+done(struct ps_job *job)
 {
     struct my_open *o = open_of(job);
     struct my_conn *self = o->self;
@@ -158,7 +157,7 @@ ps_my_open_start(struct my_conn *self, const struct ps_conn_open *open)
     o->job.discard = discard;
     /* The library counts seconds; the loop's own deadline comes first. */
     o->timeout_s = (unsigned)(open->conf->connect_timeout_ms / 1000 + 1);
-    if (!my_job_start(&o->job, self->loop)) {
+    if (!ps_job_start(&ps_my_jobs, &o->job, self->loop)) {
         discard(&o->job);
         return false;
     }

@@ -13,6 +13,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum {
+    THREADS_MAX = 32
+};
+
+static void
+thread_begin(void)
+{
+    mysql_thread_init();
+}
+
+struct ps_jobs ps_my_jobs =
+    PS_JOBS_INIT(ps_my_jobs, THREADS_MAX, thread_begin, mysql_thread_end);
+
 struct my_target *
 ps_my_target_new(const struct ps_conn_open *open)
 {
