@@ -322,6 +322,110 @@ a_row_that_the_sink_refuses(void **state)
     ps_conn_close(&conn);
 }
 
+/* A sink that has the driver pause at a row. */
+struct pauser {
+    struct counter counter;
+    struct rig *rig;
+    struct ps_conn *conn;
+    uint64_t pause_at;
+    bool ended;
+};
+
+static void
+on_pauser_outcome(void *arg, const struct ps_outcome *outcome)
+{
+    struct pauser *pauser = arg;
+    pauser->ended = true;
+    rig_on_outcome(pauser->rig, outcome);
+}
+
+static enum ps_rc
+pause_row(struct ps_sink *sink, const struct ps_cell *cells, size_t n)
+{
+    struct counter *counter = PS_CONTAINER_OF(sink, struct counter, sink);
+    struct pauser *pauser = PS_CONTAINER_OF(counter, struct pauser, counter);
+    enum ps_rc rc = count_row(sink, cells, n);
+    if (counter->rows == pauser->pause_at)
+        ps_conn_pause(pauser->conn, true);
+    return rc;
+}
+
+/* Runs up to the pause; nothing comes however long one waits. */
+static void
+begin_paused(struct rig *rig, struct pauser *pauser,
+             const struct ps_statement *statement)
+{
+    pauser->counter.sink.row = pause_row;
+    ps_conn_execute(pauser->conn, statement, &pauser->counter.sink,
+                    on_pauser_outcome, pauser);
+    while (pauser->counter.rows < pauser->pause_at)
+        ps_loop_turn(rig->loop);
+    rig_linger(rig, 50);
+    assert_int_equal(pauser->counter.rows, pauser->pause_at);
+    assert_false(pauser->ended);
+    rig->done = false;
+}
+
+static void
+a_pause_holds_the_rows(void **state)
+{
+    struct rig *rig = *state;
+    const struct ps_statement statement = {
+        .sql = ps_str_of(dialect->hundred_thousand), .timeout_ms = 60000};
+    if (dialect->fake) /* gives all of its rows at once */
+        return;
+    struct pauser pauser = {.counter = counter_new(0),
+                            .rig = rig,
+                            .conn = opened(rig),
+                            .pause_at = 1000};
+    begin_paused(rig, &pauser, &statement);
+    ps_conn_pause(pauser.conn, true); /* it is already */
+    pauser.pause_at = 2000;           /* and once more */
+    ps_conn_pause(pauser.conn, false);
+    while (pauser.counter.rows < pauser.pause_at)
+        ps_loop_turn(rig->loop);
+    rig_linger(rig, 50);
+    assert_int_equal(pauser.counter.rows, 2000);
+    rig->done = false;
+    ps_conn_pause(pauser.conn, false);
+    ps_conn_pause(pauser.conn, false);
+    rig_wait(rig);
+    assert_int_equal(rig->rc, PS_OK);
+    assert_int_equal(pauser.counter.rows, 100000);
+    ps_conn_pause(pauser.conn, true); /* nothing runs: nothing happens */
+    expect_json(rig, pauser.conn, "select 1 as one", "[{\"one\":1}]");
+    ps_conn_close(&pauser.conn);
+}
+
+static void
+a_paused_statement_can_be_cancelled_and_closed(void **state)
+{
+    struct rig *rig = *state;
+    const struct ps_statement statement = {
+        .sql = ps_str_of(dialect->hundred_thousand), .timeout_ms = 60000};
+    if (dialect->fake)
+        return;
+    struct pauser pauser = {.counter = counter_new(0),
+                            .rig = rig,
+                            .conn = opened(rig),
+                            .pause_at = 1000};
+    begin_paused(rig, &pauser, &statement);
+    ps_conn_cancel(pauser.conn);
+    rig_wait(rig);
+    assert_int_equal(pauser.counter.rows, 1000);
+    /* Little may be left of it: then it is whole, but for what was dropped. */
+    if (rig->outcome.state == PS_CONN_IDLE)
+        expect_json(rig, pauser.conn, "select 1 as one", "[{\"one\":1}]");
+    ps_conn_close(&pauser.conn);
+    pauser.counter = counter_new(0);
+    pauser.conn = opened(rig);
+    pauser.ended = false;
+    begin_paused(rig, &pauser, &statement);
+    ps_conn_close(&pauser.conn);
+    rig_linger(rig, 50);
+    assert_false(pauser.ended);
+}
+
 /* -------------------------------------------------------------- errors */
 
 static void
@@ -639,6 +743,8 @@ main(int argc, char **argv)
         TEST(a_row_that_the_sink_refuses),
         TEST(errors_keep_the_servers_code_and_words),
         TEST(an_open_transaction_is_told),
+        TEST(a_pause_holds_the_rows),
+        TEST(a_paused_statement_can_be_cancelled_and_closed),
         TEST(a_cancelled_statement_ends),
         TEST(a_statement_that_takes_too_long_ends),
         TEST(closed_while_busy),

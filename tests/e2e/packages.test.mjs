@@ -80,6 +80,8 @@ suite('Debian packages', () => {
       // The threshold is in tenths; above it the exit status is not 0.
       const { stdout } = await run('systemd-analyze', ['security', '--offline=yes', '--threshold=19', unit]);
       assert.match(stdout, /Overall exposure level/);
+      // Keys are handed over by the service manager.
+      assert.match(fs.readFileSync(unit, 'utf8'), unit.includes('agent') ? /^LoadCredential=agent-tls\.key:/m : /^LoadCredential=ca\.key:/m);
     }
   });
 
