@@ -53,6 +53,7 @@ bench_fill(struct bench *bench, struct ps_space *space)
         if (ps_snapshot_take(space, ps_space_catalog_gen(space), &table, 1,
                              NULL, &snapshot) != PS_SNAPSHOT_OK)
             abort();
+        ps_snapshot_add_statement(&snapshot, 1, i);
         struct ps_entry_spec spec = {
             .key = &bench->keys[i],
             .snapshot = &snapshot,

@@ -89,7 +89,10 @@ catalog_of(struct explain *e, struct ps_space *space)
 static void
 find_database(struct explain *e)
 {
-    struct ps_str wanted = e->ask->database;
+    /* As a client that names none gets it. */
+    struct ps_str wanted = e->ask->database.ptr
+                               ? e->ask->database
+                               : ps_str_of(e->conf->default_database);
     size_t n = 0, known = 0;
     struct ps_space **spaces =
         ps_spaces_of_cache(e->engine->spaces, e->ask->cache_id, &n);
@@ -118,8 +121,7 @@ find_database(struct explain *e)
         ps_catalog_unref(&e->catalog);
         ps_space_unref(&e->space);
     }
-    text(e->out, "database",
-         e->space ? ps_space_database(e->space) : e->ask->database);
+    text(e->out, "database", e->space ? ps_space_database(e->space) : wanted);
     boolean(e->out, "catalog", e->catalog != NULL);
 }
 

@@ -328,9 +328,11 @@ void ps_engine_purge(struct ps_engine *engine, const struct ps_purge *purge,
  */
 struct ps_explain {
     struct ps_str cache_id;
-    struct ps_str database;     /* absent: that of which there is a catalogue */
-    struct ps_str key_sql;      /* as in struct ps_req */
-    struct ps_str key_bindings; /* likewise; of no use unless bound */
+    /* Absent: the default of the cache, or that of which there is a catalogue.
+     */
+    struct ps_str database;
+    struct ps_str key_sql;                /* as in struct ps_req */
+    struct ps_str key_bindings;           /* likewise; of no use unless bound */
     const struct ps_statement *statement; /* as the origin would get it */
     bool bound;                           /* its parameters have values */
     struct ps_arena *arena;

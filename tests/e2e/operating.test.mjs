@@ -281,6 +281,11 @@ suite('operating', () => {
       assert.match(stderr, /psctl query --cache/);
       const { stderr: other } = await psctl(['explain', 'main', '--database', 'postgres', 'select 1 from items']);
       assert.match(other, /app/);
+      // Who names none gets the cache's default.
+      const fresh = (await cp.ok('GET', '/v1/caches')).find((c) => c.name === 'fresh');
+      await cp.ok('PATCH', `/v1/caches/${fresh.id}`, { defaultDatabase: 'app' });
+      await waitUntil(async () => (await json(['explain', 'fresh', 'select 1'])).results.every((r) => r.explanation.database === 'app'),
+        { what: 'the default database' });
     });
 
     test('a viewer may ask, within the caches of the token', async () => {
