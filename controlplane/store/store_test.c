@@ -367,6 +367,80 @@ join_tokens_work_once_and_only_in_time(void **state)
     assert_int_equal(ps_db_region_delete(w->db, "eu", NULL), PS_CONFLICT);
 }
 
+static enum ps_rc
+count_keys(void *arg, PS_UNUSED const struct ps_rule_def *rule)
+{
+    *(size_t *)arg += 1;
+    return PS_OK;
+}
+
+/* What is in the store of the cache: how many rules, and its poolMax. */
+static void
+expect_definition(struct world *w, const char *id, int64_t pool_max, size_t n)
+{
+    struct ps_cache_def def;
+    size_t found = 0;
+    assert_int_equal(ps_db_cache_get(w->db, id, &def, NULL), PS_OK);
+    assert_int_equal(def.pool_max, pool_max);
+    ps_def_done(&def);
+    assert_int_equal(ps_db_rule_each(w->db, id, NULL, count_keys, &found, NULL),
+                     PS_OK);
+    assert_int_equal(found, n);
+}
+
+/* Wherever it fails, the cache and its rules are as they were. */
+static void
+a_definition_is_whole_or_not_at_all(void **state)
+{
+    struct world *w = *state;
+    struct ps_cache_def def, other;
+    const size_t many = PS_DB_RULES_MAX;
+    struct ps_rule_def *rules = calloc(many, sizeof(*rules));
+    assert_non_null(rules);
+    make_cache(&def, "a");
+    make_cache(&other, "b");
+    assert_int_equal(ps_db_cache_insert(w->db, &other, NULL), PS_OK);
+    for (size_t i = 0; i < many; i++) {
+        rules[i].type = 2;
+        rules[i].created_ms = rules[i].updated_ms = 1;
+        ps_uuid_make(rules[i].id);
+        memcpy(rules[i].cache_id, def.id, sizeof(def.id));
+        /* All of them are more than fits into one message. */
+        memset(rules[i].key, 'k', PS_DB_RULE_KEY_MAX);
+        snprintf(rules[i].key, 8, "%07zu", i);
+        rules[i].key[7] = 'k';
+    }
+    assert_int_equal(ps_db_definition_put(w->db, &def, true, rules, many, NULL),
+                     PS_TOO_BIG);
+    assert_int_equal(ps_db_cache_get(w->db, def.id, &def, NULL),
+                     PS_CACHE_NOT_FOUND);
+    assert_int_equal(ps_db_definition_put(w->db, &def, true, rules, 3, NULL),
+                     PS_OK);
+    uint64_t version = ps_db_config_version(w->db);
+    def.pool_max = 77;
+    assert_int_equal(
+        ps_db_definition_put(w->db, &def, false, rules, many, NULL),
+        PS_TOO_BIG);
+    expect_definition(w, def.id, 20, 3);
+    /* The last of the rules is refused. */
+    ps_uuid_make(rules[3].cache_id);
+    assert_int_equal(ps_db_definition_put(w->db, &def, false, rules, 4, NULL),
+                     PS_CONFLICT);
+    expect_definition(w, def.id, 20, 3);
+    /* The name is taken. */
+    snprintf(def.name, sizeof(def.name), "b");
+    assert_int_equal(ps_db_definition_put(w->db, &def, false, rules, 1, NULL),
+                     PS_CONFLICT);
+    expect_definition(w, def.id, 20, 3);
+    assert_int_equal(ps_db_config_version(w->db), version);
+    snprintf(def.name, sizeof(def.name), "a");
+    assert_int_equal(ps_db_definition_put(w->db, &def, false, rules, 1, NULL),
+                     PS_OK);
+    expect_definition(w, def.id, 77, 1);
+    assert_int_equal(ps_db_config_version(w->db), version + 1);
+    free(rules);
+}
+
 static void
 the_last_token_stays(void **state)
 {
@@ -650,6 +724,7 @@ main(void)
         TEST(answers_are_kept_for_a_day_in_bounds_and_go_with_their_token),
         TEST(join_tokens_work_once_and_only_in_time),
         TEST(the_last_token_stays),
+        TEST(a_definition_is_whole_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
