@@ -508,10 +508,43 @@ keyed_hashes_depend_on_the_secret(PS_UNUSED void **state)
                 ps_hash64_keyed("x", 1, &other));
 }
 
+/* Every length, its first and last character; every one is valid but the
+ * surrogates. */
+static void
+utf8_is_put_as_it_is_checked(void **state)
+{
+    static const struct {
+        uint32_t c;
+        const char *want;
+    } cases[] = {
+        {0x7F,     "\x7F"            },
+        {0x80,     "\xC2\x80"        },
+        {0x7FF,    "\xDF\xBF"        },
+        {0x800,    "\xE0\xA0\x80"    },
+        {0xFFFD,   "\xEF\xBF\xBD"    },
+        {0x10000,  "\xF0\x90\x80\x80"},
+        {0x10FFFF, "\xF4\x8F\xBF\xBF"},
+    };
+    char out[4];
+    (void)state;
+    for (size_t i = 0; i < PS_ARRAY_LEN(cases); i++) {
+        size_t n = ps_utf8_put(out, cases[i].c);
+        assert_int_equal(n, strlen(cases[i].want));
+        assert_memory_equal(out, cases[i].want, n);
+    }
+    for (uint32_t c = 0; c <= 0x10FFFF; c++) {
+        size_t n = ps_utf8_put(out, c);
+        bool surrogate = c >= 0xD800 && c <= 0xDFFF;
+        if ((ps_utf8_check((struct ps_str){out, n}) == n) == surrogate)
+            fail_msg("U+%X", c);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(utf8_is_put_as_it_is_checked),
         cmocka_unit_test(views_compare),
         cmocka_unit_test(buffers_grow_to_their_maximum),
         cmocka_unit_test(numbers_are_written),

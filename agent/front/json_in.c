@@ -6,6 +6,7 @@
 #include "agent/front/json_in.h"
 
 #include "agent/front/js_number.h"
+#include "agent/front/json_escape.h"
 #include "common/utf8.h"
 
 enum {
@@ -46,71 +47,6 @@ take(struct reader *r, char c)
 
 /* ---- strings ---- */
 
-static int
-hex4(const char *p, const char *end)
-{
-    int value = 0;
-    if (end - p < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        char c = p[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-    }
-    return value;
-}
-
-static size_t
-put_utf8(char *out, uint32_t c)
-{
-    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const unsigned char first[] = {0, 0, 0xC0, 0xE0, 0xF0};
-    for (size_t i = n; i-- > 1;) {
-        out[i] = (char)(0x80 | (c & 0x3F));
-        c >>= 6;
-    }
-    out[0] = (char)(first[n] | c);
-    return n;
-}
-
-/* The digits of a \u escape; a pair of surrogates is one character. */
-static int32_t
-unicode_escape(struct reader *r)
-{
-    int32_t c = hex4(r->p, r->end);
-    if (c < 0)
-        return -1;
-    r->p += 4;
-    if (c < 0xD800 || c > 0xDFFF)
-        return c;
-    if (c > 0xDBFF || r->end - r->p < 6 || r->p[0] != '\\' || r->p[1] != 'u')
-        return -1;
-    int32_t low = hex4(r->p + 2, r->end);
-    if (low < 0xDC00 || low > 0xDFFF)
-        return -1;
-    r->p += 6;
-    return 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-}
-
-/* r->p behind the backslash. -1: no escape. */
-static int32_t
-escape(struct reader *r)
-{
-    static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-    if (r->p == r->end)
-        return -1;
-    char c = *r->p++;
-    const char *at = c ? strchr(names, c) : NULL;
-    if (at)
-        return values[at - names];
-    return c == 'u' ? unicode_escape(r) : -1;
-}
-
 static const char *
 plain_run(const char *p, const char *end)
 {
@@ -135,10 +71,10 @@ escaped_string(struct reader *r, const char *start, struct ps_str *out)
     memcpy(text, start, len);
     while (r->p < r->end && *r->p == '\\') {
         r->p++;
-        int32_t c = escape(r);
+        int32_t c = ps_json_escape(&r->p, r->end);
         if (c < 0)
             return bad(r, "a string holds an escape that is no character");
-        len += put_utf8(text + len, (uint32_t)c);
+        len += ps_utf8_put(text + len, (uint32_t)c);
         const char *run = r->p;
         r->p = plain_run(run, r->end);
         memcpy(text + len, run, (size_t)(r->p - run));

@@ -8,7 +8,9 @@
  * whether a later key of the same name makes it harmless.
  */
 #include "agent/front/js_number.h"
+#include "agent/front/json_escape.h"
 #include "agent/front/polyscale_body.h"
+#include "common/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -126,104 +128,6 @@ take_word(struct scan *s, const char *word)
 
 /* ---- strings ---- */
 
-/* Four hexadecimal digits at p, or -1. */
-static int
-hex4(const char *p, const char *end)
-{
-    int value = 0;
-    if (end - p < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        char c = p[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-    }
-    return value;
-}
-
-static size_t
-utf8_put(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xC0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 0x3F));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xE0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 0x3F));
-        out[2] = (char)(0x80 | (c & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3F));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3F));
-    out[3] = (char)(0x80 | (c & 0x3F));
-    return 4;
-}
-
-/* The character of a \u escape whose digits begin at *p; moves *p behind it.
- * -1: bad digits, -2: half of a pair. */
-static int32_t
-unicode_escape(const char **p, const char *end)
-{
-    int32_t c = hex4(*p, end), low;
-    if (c < 0)
-        return -1;
-    *p += 4;
-    if (c < 0xD800 || c > 0xDFFF)
-        return c;
-    if (c > 0xDBFF || end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
-        return -2;
-    low = hex4(*p + 2, end);
-    if (low < 0xDC00 || low > 0xDFFF)
-        return low < 0 ? -1 : -2;
-    *p += 6;
-    return 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-}
-
-static int32_t
-short_escape(char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-    case '/':
-        return c;
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return -1;
-    }
-}
-
-/* One escape, s->p behind its backslash. */
-static int32_t
-escape(struct scan *s)
-{
-    if (s->p == s->end)
-        return -1;
-    char c = *s->p++;
-    return c == 'u' ? unicode_escape(&s->p, s->end) : short_escape(c);
-}
-
 /* How a string is to be read. */
 enum text_use {
     TEXT_SKIPPED, /* of no interest: checked only */
@@ -260,12 +164,14 @@ scan_escaped(struct scan *s, const char *start, enum text_use use,
         memcpy(text, start, len);
     }
     while (take(s, '\\')) {
-        int32_t c = escape(s);
+        int32_t c = ps_json_escape(&s->p, s->end);
         if (c < 0)
-            return c == -2 && use == TEXT_VALUE ? bad_text(s, true) : false;
+            return c == PS_JSON_ESCAPE_HALF && use == TEXT_VALUE
+                       ? bad_text(s, true)
+                       : false;
         if (c == 0 && use != TEXT_SKIPPED)
             return use == TEXT_VALUE ? bad_text(s, false) : false;
-        len += utf8_put(text ? text + len : skipped, (uint32_t)c);
+        len += ps_utf8_put(text ? text + len : skipped, (uint32_t)c);
         const char *run = s->p;
         s->p = plain_run(s->p, s->end);
         if (text)

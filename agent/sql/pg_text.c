@@ -4,26 +4,7 @@
  * it holds no escape and refused otherwise.
  */
 #include "agent/sql/pg.h"
-
-static void
-put_utf8(char *out, size_t *n, uint32_t c)
-{
-    if (c < 0x80) {
-        out[(*n)++] = (char)c;
-    } else if (c < 0x800) {
-        out[(*n)++] = (char)(0xc0 | c >> 6);
-        out[(*n)++] = (char)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        out[(*n)++] = (char)(0xe0 | c >> 12);
-        out[(*n)++] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[(*n)++] = (char)(0x80 | (c & 0x3f));
-    } else {
-        out[(*n)++] = (char)(0xf0 | c >> 18);
-        out[(*n)++] = (char)(0x80 | (c >> 12 & 0x3f));
-        out[(*n)++] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[(*n)++] = (char)(0x80 | (c & 0x3f));
-    }
-}
+#include "common/utf8.h"
 
 static int
 digit(unsigned char c, int base)
@@ -71,7 +52,7 @@ unescape(const char *at, const char *end, char *out, size_t *n)
         if (digits(at, end, 16, wanted, &value) != wanted || value == 0 ||
             value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
             return NULL; /* surrogate pairs too: not worth the code */
-        put_utf8(out, n, value);
+        *n += ps_utf8_put(out + *n, value);
         return at + wanted;
     }
     if (c == 'x' && (used = digits(at, end, 16, 2, &value)) > 0) {
@@ -173,7 +154,7 @@ resolve_unicode(char *text, size_t *len, char escape)
             value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
             return false;
         at += wanted;
-        put_utf8(text, &n, value); /* shorter than its escape */
+        n += ps_utf8_put(text + n, value); /* shorter than its escape */
     }
     *len = n;
     return true;
