@@ -18,12 +18,23 @@ enum {
     EXIT_USAGE = 2
 };
 
+struct process {
+    struct ps_loop *loop;
+    struct ps_serve *serve; /* NULL while it is being started */
+    bool ending;            /* a second signal does not wait */
+};
+
 static void
 stop(void *arg)
 {
+    struct process *process = arg;
     ps_notify_stopping();
     ps_info("main", "stopping");
-    ps_loop_stop(arg);
+    if (process->serve && !process->ending)
+        ps_serve_end(process->serve);
+    else
+        ps_loop_stop(process->loop);
+    process->ending = true;
 }
 
 static int
@@ -59,21 +70,21 @@ static int
 run(const struct ps_settings *settings)
 {
     struct ps_err err;
-    struct ps_serve *serve = NULL;
     struct ps_signal *on_term = NULL, *on_int = NULL;
     struct ps_loop *loop = ps_loop_new(ps_clock_real(), "main");
+    struct process process = {.loop = loop};
     enum ps_rc rc = PS_OK;
     if (loop) {
-        on_term = ps_signal_new(loop, SIGTERM, stop, loop);
-        on_int = ps_signal_new(loop, SIGINT, stop, loop);
+        on_term = ps_signal_new(loop, SIGTERM, stop, &process);
+        on_int = ps_signal_new(loop, SIGINT, stop, &process);
     }
     if (!on_term || !on_int)
         rc = ps_err_set(&err, PS_NO_MEMORY, NULL);
     if (rc == PS_OK)
-        rc = ps_serve_start(&serve, loop, settings, &err);
+        rc = ps_serve_start(&process.serve, loop, settings, &err);
     if (rc == PS_OK)
         serve_until_stopped(loop);
-    ps_serve_stop(&serve);
+    ps_serve_stop(&process.serve);
     ps_signal_free(&on_term);
     ps_signal_free(&on_int);
     ps_loop_free(&loop);

@@ -26,6 +26,7 @@ enum {
     NAMES_MAX = 32,
     ADDRESS_BYTES = 320,
     PRUNE_MS = 60000,
+    FAREWELL_MS = 500,
     PRUNE_MORE_MS = 200 /* so that others have their turn */
 };
 
@@ -37,6 +38,7 @@ struct ps_serve {
     struct ps_db *db;
     struct ps_rollup *rollup;
     struct ps_timer prune;
+    struct ps_timer farewell; /* until the last replies have left */
     struct ps_fleet *fleet;
     struct ps_bus_server *bus;
     struct ps_api *api;
@@ -311,6 +313,13 @@ write_ports(struct ps_serve *s, struct ps_err *err)
     return rc;
 }
 
+static void
+on_farewell(void *arg)
+{
+    struct ps_serve *s = arg;
+    ps_loop_stop(s->loop);
+}
+
 enum ps_rc
 ps_serve_start(struct ps_serve **out, struct ps_loop *loop,
                const struct ps_settings *settings, struct ps_err *err)
@@ -327,6 +336,7 @@ ps_serve_start(struct ps_serve **out, struct ps_loop *loop,
     s->settings = settings;
     s->lock_fd = -1;
     ps_timer_init(&s->prune, loop, on_prune, s);
+    ps_timer_init(&s->farewell, loop, on_farewell, s);
     enum ps_rc rc = PS_OK;
     for (size_t i = 0; rc == PS_OK && i < PS_ARRAY_LEN(steps); i++)
         rc = steps[i](s, err);
@@ -336,6 +346,15 @@ ps_serve_start(struct ps_serve **out, struct ps_loop *loop,
     }
     *out = s;
     return PS_OK;
+}
+
+void
+ps_serve_end(struct ps_serve *s)
+{
+    if (ps_api_end_held(s->api))
+        ps_timer_start_ms(&s->farewell, FAREWELL_MS);
+    else
+        ps_loop_stop(s->loop);
 }
 
 void
@@ -349,6 +368,7 @@ ps_serve_stop(struct ps_serve **sp)
     ps_fleet_free(&s->fleet); /* answers held calls, so before the bus */
     ps_bus_server_stop(&s->bus);
     ps_timer_stop(&s->prune);
+    ps_timer_stop(&s->farewell);
     ps_rollup_close(&s->rollup);
     ps_db_close(&s->db);
     ps_ca_close(&s->ca);

@@ -18,6 +18,9 @@ PS_MUST_USE enum ps_rc ps_serve_start(struct ps_serve **serve,
                                       struct ps_loop *loop,
                                       const struct ps_settings *settings,
                                       struct ps_err *err);
+/* Stops the loop: at once, or where somebody was waiting for agents and is told
+ * that it is over now, in half a second. */
+void ps_serve_end(struct ps_serve *serve);
 /* NULL inside is fine. */
 void ps_serve_stop(struct ps_serve **serve);
 

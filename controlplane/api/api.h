@@ -47,6 +47,9 @@ struct ps_api_conf {
 PS_MUST_USE enum ps_rc ps_api_start(struct ps_api **api,
                                     const struct ps_api_conf *conf,
                                     struct ps_err *err);
+/* Requests that wait for agents are answered with PS_SHUTTING_DOWN. True: there
+ * were some, and the loop must turn until the replies have left. */
+bool ps_api_end_held(struct ps_api *api);
 void ps_api_stop(struct ps_api **api);
 /* Replies since the start by the first digit of their status, 1 to 5; 6
  * numbers. */

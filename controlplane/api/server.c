@@ -435,12 +435,13 @@ forget_connections(struct api_server *server)
     }
 }
 
-/* Those who wait are told that it is over. */
-static void
-end_held(struct api_server *server)
+bool
+ps_api_end_held(struct ps_api *api)
 {
+    struct api_server *server = api->server;
     struct ps_link *link;
     struct ps_err err;
+    bool any = ps_list_first(&server->held) != NULL;
     while ((link = ps_list_first(&server->held))) {
         struct api_request *request =
             PS_CONTAINER_OF(link, struct api_request, link);
@@ -449,6 +450,7 @@ end_held(struct api_server *server)
         ps_fleet_ask_cancel(&request->ask);
         api_finish(request, rc, &err);
     }
+    return any;
 }
 
 void
@@ -457,7 +459,7 @@ api_server_stop(struct ps_api *api)
     struct api_server *server = api->server;
     if (!server)
         return;
-    end_held(server);
+    (void)ps_api_end_held(api);
     server->listener = NULL;
     if (server->http)
         evhttp_free(server->http);

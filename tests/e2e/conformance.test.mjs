@@ -340,6 +340,25 @@ suite('control plane against its description', () => {
     }
   });
 
+  test('who waits for agents when the control plane ends is told so', async () => {
+    const [agent] = stage.agents;
+    agent.process.signal('SIGSTOP');
+    try {
+      const waits = call('POST', `/v1/caches/${stage.cache.id}/purge`, {});
+      await waitUntil(async () => {
+        const [last] = (await ok(200, 'GET', '/v1/audit?limit=1')).body.items;
+        return last.path.endsWith('/purge') && last.status === null;
+      }, { what: 'a purge under way' });
+      const [reply] = await Promise.all([waits, cp.stop()]);
+      assert.deepEqual([reply.status, reply.body.code], [503, 'shutting_down']);
+    } finally {
+      await cp.boot();
+      agent.process.signal('SIGCONT');
+    }
+    const [last] = (await ok(200, 'GET', '/v1/audit?limit=1')).body.items;
+    assert.equal(last.status, 503);
+  });
+
   test('a store that fails is 500 for every call that uses it', async () => {
     const script = 'import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\n'
       + 'for t in ("tokens", "join_tokens"):\n    db.execute("ALTER TABLE %s RENAME TO %s" % ((t, t + "_away")[::int(sys.argv[2])]))\ndb.commit()\n';
