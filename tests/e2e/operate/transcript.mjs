@@ -41,7 +41,7 @@ export class Normal {
 function narrow(line) {
   const typed = line.startsWith('< ');
   return (typed ? line : line.replace(/(\S) {2,}/g, '$1  ')
-    .replace(/^(.*  connected  .*<time>  \d+  )\d+/, '$1<n>')).trimEnd();
+    .replace(/^(.*  connected  .*<time>)  \d+  \d+/, '$1  <n>  <n>')).trimEnd();
 }
 
 // What agents tell comes as they tell it: lines in a row that begin with one go
