@@ -12,6 +12,7 @@ export class Relay {
     self.cutAfterBytes = null; // of what the target says, per connection
     self.freezeAfterBytes = null; // of what the target says, in all; then onFreeze()
     self.saidInAll = 0;
+    self.muted = false; // nothing that the target says arrives any more
     self.pairs = new Set();
     self.server = net.createServer((near) => self.#join(near));
     await new Promise((resolve) => { self.server.listen(0, host, resolve); });
@@ -32,6 +33,7 @@ export class Relay {
     }
     near.on('data', (data) => this.#pass(pair, far, data));
     far.on('data', (data) => {
+      if (this.muted) return;
       const cutAt = Math.min(this.cutAfterBytes ?? Infinity, pair.cutAt ?? Infinity);
       const left = cutAt - pair.said;
       pair.said += data.length;
