@@ -11,10 +11,9 @@
  * (the 99th percentile of the client that had the worst), fair (the second
  * divided by the first), fewest and most requests of a client, idle_answered.
  */
-#include <arpa/inet.h>
+#include "tests/bench/poster.h"
+
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,11 +22,9 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-    REQUEST_MAX = 16 << 10,
     REPLY_MAX = 8 << 10,
     TIMES_MAX = 1 << 16, /* of one busy client */
     EVENTS_MAX = 256,
@@ -45,14 +42,12 @@ struct client {
     size_t n;
 };
 
-static char request[REQUEST_MAX], want[REPLY_MAX];
-static size_t request_len;
-static int epoll;
+static char want[REPLY_MAX];
+static struct poster poster;
 
 static void __attribute__((noreturn)) die(const char *what)
 {
-    fprintf(stderr, "crowd: %s: %s\n", what, strerrordesc_np(errno));
-    exit(1);
+    poster_die(&poster, what);
 }
 
 static void *
@@ -64,73 +59,14 @@ zalloc(size_t n, size_t size)
     return at;
 }
 
-static uint64_t
-now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void
-make_request(const char *path, const char *body_file)
-{
-    static char body[REQUEST_MAX / 2];
-    FILE *file = fopen(body_file, "rb");
-    if (!file)
-        die(body_file);
-    size_t n = fread(body, 1, sizeof(body), file);
-    fclose(file);
-    request_len = (size_t)snprintf(request, sizeof(request),
-                                   "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                                   "Content-Type: application/json\r\n"
-                                   "Content-Length: %zu\r\n\r\n",
-                                   path, n);
-    memcpy(request + request_len, body, n);
-    request_len += n;
-}
-
-static struct sockaddr_in
-parse_address(const char *text)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    char host[64];
-    const char *colon = strchr(text, ':');
-    size_t n = colon ? (size_t)(colon - text) : sizeof(host);
-    errno = EINVAL;
-    if (n >= sizeof(host))
-        die(text);
-    memcpy(host, text, n);
-    host[n] = '\0';
-    address.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
-    if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
-        die(text);
-    return address;
-}
-
-static void
-open_client(struct client *c, const struct sockaddr_in *address)
-{
-    int on = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 ||
-        connect(c->fd, (const struct sockaddr *)address, sizeof(*address)) != 0)
-        die("connect");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
-        die("epoll_ctl");
-}
-
 static void
 ask(struct client *c)
 {
     if (!c->reply)
         c->reply = zalloc(REPLY_MAX, 1);
     c->got = 0;
-    c->sent_ns = now_ns();
-    if (send(c->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len)
-        die("send");
+    c->sent_ns = poster_now_ns();
+    poster_ask(&poster, c->fd);
 }
 
 static void __attribute__((noreturn)) bad_reply(const struct client *c)
@@ -173,7 +109,7 @@ receive(struct client *c)
 static int
 wait_events(struct epoll_event *events)
 {
-    int n = epoll_wait(epoll, events, EVENTS_MAX, 10000);
+    int n = epoll_wait(poster.epoll, events, EVENTS_MAX, 10000);
     if (n <= 0) {
         errno = ETIMEDOUT;
         die("no reply for ten seconds");
@@ -195,7 +131,7 @@ run_busy(struct client *busy, size_t n_busy, uint64_t begin_ns, uint64_t end_ns)
             struct client *c = events[i].data.ptr;
             if (!receive(c))
                 continue;
-            uint64_t now = now_ns();
+            uint64_t now = poster_now_ns();
             if (c->sent_ns >= begin_ns && c->n < TIMES_MAX)
                 c->times_us[c->n++] = (uint32_t)((now - c->sent_ns) / 1000);
             if (now < end_ns)
@@ -271,8 +207,7 @@ main(int argc, char **argv)
               stderr);
         return 2;
     }
-    struct sockaddr_in address = parse_address(argv[1]);
-    make_request(argv[2], argv[3]);
+    poster_init(&poster, "crowd", argv[1], argv[2], argv[3]);
     size_t n_idle = strtoul(argv[4], NULL, 10);
     size_t n_busy = strtoul(argv[5], NULL, 10);
     uint64_t ms = strtoul(argv[6], NULL, 10);
@@ -280,22 +215,21 @@ main(int argc, char **argv)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    epoll = epoll_create1(EPOLL_CLOEXEC);
     struct client *idle = zalloc(n_idle + 1, sizeof(*idle));
     struct client *busy = zalloc(n_busy + 1, sizeof(*busy));
     for (size_t i = 0; i < n_idle; i++)
-        open_client(&idle[i], &address);
+        idle[i].fd = poster_connect(&poster, &idle[i]);
     for (size_t i = 0; i < n_busy; i++) {
-        open_client(&busy[i], &address);
+        busy[i].fd = poster_connect(&poster, &busy[i]);
         busy[i].times_us = zalloc(TIMES_MAX, sizeof(*busy[i].times_us));
     }
     puts("idle");
     fflush(stdout);
     if (!fgets(line, sizeof(line), stdin))
         return 1;
-    uint64_t begin = now_ns() + WARMUP_MS * 1000000u;
+    uint64_t begin = poster_now_ns() + WARMUP_MS * 1000000u;
     run_busy(busy, n_busy, begin, begin + ms * 1000000);
-    double seconds = (double)(now_ns() - begin) / 1e9;
+    double seconds = (double)(poster_now_ns() - begin) / 1e9;
     report(busy, n_busy, seconds, ask_idle(idle, n_idle));
     return 0;
 }

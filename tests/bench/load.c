@@ -12,10 +12,9 @@
  * reply). Nothing allocates while it
  * measures; a reply is looked at just enough to be checked.
  */
-#include <arpa/inet.h>
+#include "tests/bench/poster.h"
+
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,12 +23,10 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     MAX_CONNECTIONS = 1024,
-    MAX_REQUEST = 64 << 10,
     MAX_REPLY = 256 << 10,
     SLOT_NS = 200,   /* resolution of the histogram */
     SLOTS = 1 << 23, /* up to 1.6 s */
@@ -45,8 +42,7 @@ struct connection {
 };
 
 static struct connection connections[MAX_CONNECTIONS];
-static char request[MAX_REQUEST];
-static size_t request_len;
+static struct poster poster;
 static char *first_body; /* of the first reply */
 static long content_length = -1;
 static const char *head_text;
@@ -59,61 +55,16 @@ static bool ending;
 static void
 die(const char *what)
 {
-    fprintf(stderr, "load: %s: %s\n", what, strerrordesc_np(errno));
-    exit(1);
-}
-
-static uint64_t
-now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static void
-make_request(const char *path, const char *body_file)
-{
-    static char body[MAX_REQUEST / 2];
-    FILE *file = fopen(body_file, "rb");
-    if (!file)
-        die(body_file);
-    size_t n = fread(body, 1, sizeof(body), file);
-    fclose(file);
-    request_len = (size_t)snprintf(request, sizeof(request),
-                                   "POST %s HTTP/1.1\r\n"
-                                   "Host: 127.0.0.1\r\n"
-                                   "Content-Type: application/json\r\n"
-                                   "Content-Length: %zu\r\n\r\n",
-                                   path, n);
-    memcpy(request + request_len, body, n);
-    request_len += n;
+    poster_die(&poster, what);
 }
 
 static void
 send_request(struct connection *c)
 {
     c->got = c->expected = 0;
-    c->sent_ns = now_ns();
+    c->sent_ns = poster_now_ns();
     unanswered++;
-    if (send(c->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len)
-        die("send");
-}
-
-static void
-open_connection(struct connection *c, const struct sockaddr_in *address,
-                int epoll)
-{
-    int on = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    c->reply = malloc(MAX_REPLY);
-    if (c->fd < 0 || !c->reply ||
-        connect(c->fd, (const struct sockaddr *)address, sizeof(*address)) != 0)
-        die("connect");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
-        die("epoll_ctl");
+    poster_ask(&poster, c->fd);
 }
 
 static void
@@ -165,7 +116,7 @@ check_body(const struct connection *c)
 static void
 record(struct connection *c)
 {
-    uint64_t ns = now_ns() - c->sent_ns;
+    uint64_t ns = poster_now_ns() - c->sent_ns;
     size_t slot = ns / SLOT_NS;
     slots[slot < SLOTS ? slot : SLOTS - 1]++;
     if (ns > max_ns)
@@ -200,10 +151,10 @@ receive(struct connection *c)
 }
 
 static void
-receive_some(int epoll)
+receive_some(void)
 {
     struct epoll_event events[MAX_CONNECTIONS];
-    int n = epoll_wait(epoll, events, MAX_CONNECTIONS, 10000);
+    int n = epoll_wait(poster.epoll, events, MAX_CONNECTIONS, 10000);
     if (n == 0) {
         errno = ETIMEDOUT;
         die("no reply for ten seconds");
@@ -213,20 +164,20 @@ receive_some(int epoll)
 }
 
 static void
-run_until(int epoll, uint64_t end_ns)
+run_until(uint64_t end_ns)
 {
-    while (now_ns() < end_ns)
-        receive_some(epoll);
+    while (poster_now_ns() < end_ns)
+        receive_some();
 }
 
 /* A client that goes away has its query cancelled and its connection to the
  * database closed: the next run would begin with logins. */
 static void
-finish(int epoll)
+finish(void)
 {
     ending = true;
     while (unanswered > 0)
-        receive_some(epoll);
+        receive_some();
 }
 
 static double
@@ -241,30 +192,9 @@ percentile_us(double share)
     return (double)max_ns / 1000;
 }
 
-static void
-parse_address(const char *text, struct sockaddr_in *out)
-{
-    char host[64];
-    const char *colon = strchr(text, ':');
-    size_t n = colon ? (size_t)(colon - text) : sizeof(host);
-    *out = (struct sockaddr_in){.sin_family = AF_INET};
-    if (n >= sizeof(host)) {
-        errno = EINVAL;
-        die(text);
-    }
-    memcpy(host, text, n);
-    host[n] = '\0';
-    out->sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
-    if (inet_pton(AF_INET, host, &out->sin_addr) != 1) {
-        errno = EINVAL;
-        die(text);
-    }
-}
-
 int
 main(int argc, char **argv)
 {
-    struct sockaddr_in address;
     if (argc != 6 && argc != 7) {
         fputs("usage: load HOST:PORT PATH BODY-FILE CONNECTIONS "
               "MILLISECONDS [HEAD-TEXT]\n",
@@ -272,25 +202,27 @@ main(int argc, char **argv)
         return 2;
     }
     head_text = argv[6]; /* or NULL */
-    parse_address(argv[1], &address);
-    make_request(argv[2], argv[3]);
+    poster_init(&poster, "load", argv[1], argv[2], argv[3]);
     unsigned long count = strtoul(argv[4], NULL, 10);
     uint64_t duration_ns = strtoul(argv[5], NULL, 10) * 1000000;
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (count == 0 || count > MAX_CONNECTIONS || epoll < 0) {
+    if (count == 0 || count > MAX_CONNECTIONS) {
         errno = EINVAL;
         die("CONNECTIONS");
     }
-    for (unsigned long i = 0; i < count; i++)
-        open_connection(&connections[i], &address, epoll);
+    for (unsigned long i = 0; i < count; i++) {
+        connections[i].reply = malloc(MAX_REPLY);
+        if (!connections[i].reply)
+            die("malloc");
+        connections[i].fd = poster_connect(&poster, &connections[i]);
+    }
     for (unsigned long i = 0; i < count; i++)
         send_request(&connections[i]);
-    run_until(epoll, now_ns() + WARMUP_MS * 1000000ull);
+    run_until(poster_now_ns() + WARMUP_MS * 1000000ull);
     memset(slots, 0, sizeof(slots));
     requests = max_ns = 0;
-    uint64_t begin_ns = now_ns();
-    run_until(epoll, begin_ns + duration_ns);
-    double seconds = (double)(now_ns() - begin_ns) / 1e9;
+    uint64_t begin_ns = poster_now_ns();
+    run_until(begin_ns + duration_ns);
+    double seconds = (double)(poster_now_ns() - begin_ns) / 1e9;
     printf("{\"requests\":%llu,\"all_requests\":%llu,\"seconds\":%.3f,\"rps\":%"
            ".0f,"
            "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
@@ -298,6 +230,6 @@ main(int argc, char **argv)
            (unsigned long long)requests, (unsigned long long)all_requests,
            seconds, (double)requests / seconds, percentile_us(0.5),
            percentile_us(0.99), (double)max_ns / 1000, reply_bytes);
-    finish(epoll);
+    finish();
     return 0;
 }
