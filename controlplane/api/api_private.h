@@ -206,6 +206,19 @@ void api_put_cache(struct ps_buf *out, const struct ps_cache_def *def);
 PS_MUST_USE enum ps_rc api_read_cache(const json_t *body, bool create,
                                       struct ps_cache_def *def,
                                       struct ps_err *err);
+/* A change of the cache that the path names: its update() gets the cache as it
+ * is, and once more, to be changed and stored. */
+typedef enum ps_rc (*api_cache_update)(struct api_request *request,
+                                       const struct ps_cache_def *old,
+                                       struct ps_cache_def *def,
+                                       struct ps_err *err);
+PS_MUST_USE enum ps_rc api_change_cache(struct api_request *request,
+                                        api_cache_update update,
+                                        struct ps_err *err);
+/* The body into def, checked, with its next revision. */
+PS_MUST_USE enum ps_rc api_read_change(struct api_request *request,
+                                       struct ps_cache_def *def,
+                                       struct ps_err *err);
 /* What is to follow a change that is stored: agents are told, and another
  * origin starts anew. Sets the ETag. */
 void api_cache_changed(struct api_request *request,
@@ -242,6 +255,8 @@ api_handler api_list_events;
 PS_MUST_USE enum ps_rc
 api_read_rule(const json_t *body, struct ps_rule_def *rule, struct ps_err *err);
 api_handler api_list_rules, api_set_rule, api_get_rule, api_delete_rule;
+/* A rule of the path's cache, of now and with an id; the rest is unset. */
+struct ps_rule_def api_new_rule(const struct api_request *request);
 /* Checks If-Match and If-None-Match against the rule in whose place this one
  * goes, and puts it there; the reply is the caller's. */
 PS_MUST_USE enum ps_rc api_put_rule(struct api_request *request,

@@ -338,22 +338,47 @@ api_cache_changed(struct api_request *request, const struct ps_cache_def *old,
     api_tag_revision(request, def->revision);
 }
 
+enum ps_rc
+api_read_change(struct api_request *request, struct ps_cache_def *def,
+                struct ps_err *err)
+{
+    enum ps_rc rc = api_read_cache(request->body, false, def, err);
+    if (rc == PS_OK)
+        rc = ps_def_check(def, err);
+    def->revision++;
+    def->updated_ms = PS_MAX(ps_wall_ms(), def->updated_ms);
+    return rc;
+}
+
+enum ps_rc
+api_change_cache(struct api_request *request, api_cache_update update,
+                 struct ps_err *err)
+{
+    struct ps_cache_def old, def;
+    struct ps_db *db = request->api->conf.db;
+    enum ps_rc rc = ps_db_cache_get(db, request->param, &old, err);
+    if (rc != PS_OK)
+        return rc;
+    if (json_object_size(request->body) == 0)
+        rc = ps_err_set(err, PS_MISSING_FIELD,
+                        "the body has no field; send what is to change");
+    else
+        rc = ps_db_cache_get(db, request->param, &def, err);
+    if (rc == PS_OK) {
+        rc = update(request, &old, &def, err);
+        ps_def_done(&def);
+    }
+    ps_def_done(&old);
+    return rc;
+}
+
 static enum ps_rc
 update(struct api_request *request, const struct ps_cache_def *old,
        struct ps_cache_def *def, struct ps_err *err)
 {
-    struct ps_api *api = request->api;
-    if (json_object_size(request->body) == 0)
-        return ps_err_set(err, PS_MISSING_FIELD,
-                          "the body has no field; send what is to change");
-    enum ps_rc rc = api_read_cache(request->body, false, def, err);
+    enum ps_rc rc = api_read_change(request, def, err);
     if (rc == PS_OK)
-        rc = ps_def_check(def, err);
-    if (rc != PS_OK)
-        return rc;
-    def->revision++;
-    def->updated_ms = PS_MAX(ps_wall_ms(), old->updated_ms);
-    rc = ps_db_cache_update(api->conf.db, def, err);
+        rc = ps_db_cache_update(request->api->conf.db, def, err);
     if (rc != PS_OK)
         return rc;
     api_cache_changed(request, old, def);
@@ -364,18 +389,7 @@ update(struct api_request *request, const struct ps_cache_def *old,
 enum ps_rc
 api_update_cache(struct api_request *request, struct ps_err *err)
 {
-    struct ps_cache_def old, def;
-    struct ps_db *db = request->api->conf.db;
-    enum ps_rc rc = ps_db_cache_get(db, request->param, &old, err);
-    if (rc != PS_OK)
-        return rc;
-    rc = ps_db_cache_get(db, request->param, &def, err);
-    if (rc == PS_OK) {
-        rc = update(request, &old, &def, err);
-        ps_def_done(&def);
-    }
-    ps_def_done(&old);
-    return rc;
+    return api_change_cache(request, update, err);
 }
 
 enum ps_rc

@@ -125,20 +125,12 @@ static enum ps_rc
 update(struct api_request *request, const struct ps_cache_def *old,
        struct ps_cache_def *def, struct ps_err *err)
 {
-    struct ps_api *api = request->api;
     struct api_rules rules;
-    if (json_object_size(request->body) == 0)
-        return ps_err_set(err, PS_MISSING_FIELD,
-                          "the body has no field; send what is to change");
     enum ps_rc rc = api_rules_take(request, def->id, &rules, err);
     if (rc == PS_OK)
-        rc = api_read_cache(request->body, false, def, err);
+        rc = api_read_change(request, def, err);
     if (rc == PS_OK)
-        rc = ps_def_check(def, err);
-    def->revision++;
-    def->updated_ms = PS_MAX(ps_wall_ms(), old->updated_ms);
-    if (rc == PS_OK)
-        rc = store(api->conf.db, def, &rules, err);
+        rc = store(request->api->conf.db, def, &rules, err);
     api_rules_done(&rules);
     if (rc != PS_OK)
         return rc;
@@ -149,16 +141,5 @@ update(struct api_request *request, const struct ps_cache_def *old,
 enum ps_rc
 api_update_definition(struct api_request *request, struct ps_err *err)
 {
-    struct ps_cache_def old, def;
-    struct ps_db *db = request->api->conf.db;
-    enum ps_rc rc = ps_db_cache_get(db, request->param, &old, err);
-    if (rc != PS_OK)
-        return rc;
-    rc = ps_db_cache_get(db, request->param, &def, err);
-    if (rc == PS_OK) {
-        rc = update(request, &old, &def, err);
-        ps_def_done(&def);
-    }
-    ps_def_done(&old);
-    return rc;
+    return api_change_cache(request, update, err);
 }

@@ -220,13 +220,20 @@ api_put_rule(struct api_request *request, struct ps_rule_def *rule,
     return PS_OK;
 }
 
-enum ps_rc
-api_set_rule(struct api_request *request, struct ps_err *err)
+struct ps_rule_def
+api_new_rule(const struct api_request *request)
 {
     struct ps_rule_def rule = {.created_ms = ps_wall_ms()};
     rule.updated_ms = rule.created_ms;
     ps_uuid_make(rule.id);
     snprintf(rule.cache_id, sizeof(rule.cache_id), "%.36s", request->param);
+    return rule;
+}
+
+enum ps_rc
+api_set_rule(struct api_request *request, struct ps_err *err)
+{
+    struct ps_rule_def rule = api_new_rule(request);
     enum ps_rc rc = api_read_rule(request->body, &rule, err);
     if (rc == PS_OK)
         rc = api_put_rule(request, &rule, err);

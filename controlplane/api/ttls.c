@@ -291,10 +291,7 @@ read_ttl(struct api_request *request, struct ps_rule_def *rule,
 enum ps_rc
 api_create_ttl(struct api_request *request, struct ps_err *err)
 {
-    struct ps_rule_def rule = {.created_ms = ps_wall_ms()};
-    rule.updated_ms = rule.created_ms;
-    ps_uuid_make(rule.id);
-    snprintf(rule.cache_id, sizeof(rule.cache_id), "%.36s", request->param);
+    struct ps_rule_def rule = api_new_rule(request);
     enum ps_rc rc = read_ttl(request, &rule, err);
     if (rc == PS_OK)
         rc = api_put_rule(request, &rule, err);
