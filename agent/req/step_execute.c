@@ -62,7 +62,6 @@ ask_policy(struct ps_run *run)
     if (run->asked)
         return;
     run->asked = true;
-    run->rule = ps_run_rule(run);
     if (ask_client(run))
         return;
     if (run->rule.found && run->rule.mode != PS_RULE_AUTO) {

@@ -308,10 +308,26 @@ ps_step_decide(struct ps_run *run)
     if (!run->cacheable)
         return decide_bypass(run,
                              why ? why : ps_reason_code(PS_REASON_NO_MEMORY));
+    run->rule = ps_run_rule(run);
     return ps_go(&run->step, PS_STEP_FLIGHT);
 }
 
 /* ---- equal reads at the same time ---- */
+
+/* Where nothing is to be kept every request wants what is there now: what
+ * another one asked for may be older than a write that no agent saw. */
+static bool
+may_be_shared(const struct ps_run *run)
+{
+    const struct ps_rule_choice *rule = &run->rule;
+    const struct ps_req *req = run->req;
+    if (req->no_cache)
+        return false;
+    if (!rule->found)
+        return run->conf->auto_cached && !(req->has_ttl && req->ttl_ms == 0);
+    return rule->mode == PS_RULE_AUTO ||
+           (rule->mode == PS_RULE_TTL && rule->ttl_ms > 0);
+}
 
 static bool
 lease_allows_sharing(const struct ps_run *run, uint64_t born_us, uint64_t now)
@@ -419,7 +435,7 @@ ps_step_flight(struct ps_run *run)
         return ps_go(&run->step, PS_STEP_ACQUIRE);
     if (run->req->refreshes)
         return lead_or_give_up(run, now_us);
-    if (run->req->no_cache || !lease_allows_sharing(run, now_us, now_us))
+    if (!may_be_shared(run) || !lease_allows_sharing(run, now_us, now_us))
         return ps_go(&run->step, PS_STEP_ACQUIRE);
     run->flight_waiter.fn = on_landed;
     switch (ps_flight_enter(run->at->flights, &run->key, &run->flight_waiter,
